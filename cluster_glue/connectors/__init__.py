@@ -1,0 +1,1 @@
+"""One file per clusterware: what we answer when asked, what we say when we ask."""

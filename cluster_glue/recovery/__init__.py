@@ -1,0 +1,1 @@
+"""The local recovery layer: a pure machine that decides, and an engine that carries out."""

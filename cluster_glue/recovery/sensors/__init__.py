@@ -1,0 +1,1 @@
+"""Sensors: what happened. Facts from the kernel first, polling last."""

@@ -1,0 +1,201 @@
+"""What a web server is to koboshi: declarations, and what its own configuration says.
+
+A server's file (``apache.py``, ``nginx.py``, ...) subclasses :class:`Server`, declares its parameters, stop ladder and
+log signatures, and says how it is started, tested and recognised. Finding, stopping, sweeping and starting are the same
+for all and live in :mod:`resource_agents.lifecycle`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+from ocf.declarations import Parameter, ParameterError, check
+from ocf.faults import Fault, Kind
+from resource_agents.processes import Process
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A listening address. ``host`` is an IP address without brackets; empty means every address."""
+
+    host: str
+    port: int
+    tls: bool = False
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host or "*"
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A health check over HTTP(S).
+
+    ``expect`` are the good status codes (inclusive ranges), ``pattern`` a regular expression that the body must match
+    (empty: any), searched in the first ``body_limit`` bytes. ``host`` overrides the Host header and SNI.
+    """
+
+    url: str
+    method: str = "GET"
+    host: str = ""
+    expect: tuple[tuple[int, int], ...] = ((200, 399),)
+    pattern: str = ""
+    body_limit: int = 65536
+    verify: bool = False
+    redirects: int = 0
+    user: str = ""
+    password: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the server's own configuration says, read without running it.
+
+    ``files`` are all configuration files that were read (a change of one may mend a broken configuration),
+    ``semaphores`` whether the server may leave SysV semaphore sets of ``user`` behind.
+    """
+
+    addresses: tuple[Address, ...] = ()
+    pidfile: str = ""
+    user: str = ""
+    error_log: str = ""
+    request: Request | None = None
+    files: tuple[str, ...] = ()
+    semaphores: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program to run: ``env`` is the whole environment (nothing is inherited), ``user`` empty for our own."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    user: str = ""
+    cwd: str = "/"
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One rung of the gentle stop ladder: ``signal`` to the main process, then at most ``share`` of the stop's time."""
+
+    signal: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A line of the server's own output that names a cause. ``pattern`` is searched in one line at a time."""
+
+    pattern: str
+    cause: str
+    kind: Kind
+    advice: str = ""
+
+
+class ConfigurationUnreadable(Exception):
+    """The server's configuration could not be read; ``fault`` says what and where."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.reason)
+        self.fault = fault
+
+
+class Server(ABC):
+    """One configured web server. Raises :class:`ParameterError` for values that are wrong in themselves."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    parameters: ClassVar[tuple[Parameter, ...]]
+    signatures: ClassVar[tuple[Signature, ...]] = ()
+    gentle: ClassVar[tuple[Rung, ...]] = ()
+    reload_signal: ClassVar[int | None] = None
+
+    def __init__(self, values: Mapping[str, str], instance: str = "default") -> None:
+        self.instance = instance
+        known = {parameter.name: parameter for parameter in self.parameters}
+        for name in values:
+            if name not in known:
+                raise ParameterError(f"{self.name} has no parameter {name!r}")
+        self.given = frozenset(values)
+        self.values = {name: check(parameter, values.get(name, parameter.default)) for name, parameter in known.items()}
+
+    # -- what a server's file says -----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def read_layout(self) -> Layout:
+        """Read the server's configuration. Raises :class:`ConfigurationUnreadable`."""
+
+    @property
+    @abstractmethod
+    def binary(self) -> str:
+        """The path of the server's program as configured or found; it need not exist."""
+
+    @abstractmethod
+    def start_command(self) -> Command:
+        """The command that starts it; in the foreground unless :attr:`forks`."""
+
+    def check_command(self) -> Command | None:
+        """The server's own configuration test; None where it has none."""
+        return None
+
+    @abstractmethod
+    def is_main(self, process: Process) -> bool:
+        """Whether this is the main process of this very instance (by program and configuration, never by pid)."""
+
+    def is_kin(self, process: Process) -> bool:
+        """Whether this process runs this server's program, so that it may be a child or an orphan of ours."""
+        return process.exe.removesuffix(" (deleted)") in self.programs
+
+    @property
+    def programs(self) -> frozenset[str]:
+        """Real paths of the programs that this server's processes run."""
+        return frozenset({str(Path(self.binary).resolve())})
+
+    @property
+    def forks(self) -> bool:
+        """Whether the start command ends while the server goes on; its main process is then named by the pid file."""
+        return False
+
+    # -- the same for all --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The layout as of the first look; make a new object after a change."""
+        return self.read_layout()
+
+    def explain(self, lines: Iterable[str], reason: str) -> Fault | None:
+        """The fault that the first line with a known signature proves; None when no line does."""
+        for line in lines:
+            for signature in self.signatures:
+                if re.search(signature.pattern, line):
+                    return Fault(
+                        signature.cause, signature.kind, f"{reason}: {signature.cause}", line.strip(), signature.advice
+                    )
+        return None
+
+
+def load(agent: str) -> type[Server]:
+    """The server class of ``resource_agents/<agent>.py``. Raises ``LookupError`` when there is none."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", agent):
+        raise LookupError(agent)
+    try:
+        module = importlib.import_module(f"resource_agents.{agent}")
+    except ModuleNotFoundError:
+        raise LookupError(agent) from None
+    server = getattr(module, "AGENT", None)
+    if server is None:
+        raise LookupError(agent)
+    return server  # type: ignore[no-any-return]
+
+
+def names() -> list[str]:
+    """All agents there are, found by looking."""
+    here = Path(__file__).parent
+    return sorted(path.stem for path in here.glob("[a-z]*.py") if "\nAGENT = " in path.read_text(encoding="utf-8"))
