@@ -8,7 +8,10 @@ for all and live in :mod:`resource_agents.lifecycle`.
 from __future__ import annotations
 
 import importlib
+import math
+import os
 import re
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -55,9 +58,22 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """A health check over a stream socket: connect, send ``send``, and the answer must begin with ``expect``.
+
+    ``where`` is a TCP address, or the path of a Unix socket. An empty ``expect`` asks for no more than a connection.
+    """
+
+    where: Address | str
+    send: bytes = b""
+    expect: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """What the server's own configuration says, read without running it.
 
+    ``request`` and every one of ``exchanges`` must succeed in a healthy server; without both, a listener is enough.
     ``files`` are all configuration files that were read (a change of one may mend a broken configuration),
     ``semaphores`` whether the server may leave SysV semaphore sets of ``user`` behind.
     """
@@ -67,6 +83,7 @@ class Layout:
     user: str = ""
     error_log: str = ""
     request: Request | None = None
+    exchanges: tuple[Exchange, ...] = ()
     files: tuple[str, ...] = ()
     semaphores: bool = False
 
@@ -83,10 +100,14 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One rung of the gentle stop ladder: ``signal`` to the main process, then at most ``share`` of the stop's time."""
+    """One rung of the gentle stop ladder: ``signal`` to the main process, then at most ``share`` of the stop's time.
+
+    ``limit`` is a bound in seconds besides, where an administrator gave one.
+    """
 
     signal: int
     share: float
+    limit: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +135,7 @@ class Server(ABC):
     title: ClassVar[str]
     parameters: ClassVar[tuple[Parameter, ...]]
     signatures: ClassVar[tuple[Signature, ...]] = ()
-    gentle: ClassVar[tuple[Rung, ...]] = ()
+    gentle: ClassVar[tuple[Rung, ...]] = (Rung(signal.SIGTERM, 0.7),)
     reload_signal: ClassVar[int | None] = None
 
     def __init__(self, values: Mapping[str, str], instance: str = "default") -> None:
@@ -145,6 +166,24 @@ class Server(ABC):
         """The server's own configuration test; None where it has none."""
         return None
 
+    def stop_command(self) -> Command | None:
+        """The server's own stop command, tried before the signals of a gentle stop; None where signals are better."""
+        return None
+
+    def missing(self) -> str:
+        """Which part of the software is not on this machine, in words for people; empty when all is there."""
+        return "" if os.access(self.binary, os.X_OK) else f"{self.binary} is not there or cannot be executed"
+
+    @property
+    def ladder(self) -> tuple[Rung, ...]:
+        """The gentle stop of this instance; :attr:`gentle` unless its parameters say otherwise."""
+        return self.gentle
+
+    @property
+    def reloads_with(self) -> int | None:
+        """The signal that reloads this instance; :attr:`reload_signal` unless its parameters say otherwise."""
+        return self.reload_signal
+
     @abstractmethod
     def is_main(self, process: Process) -> bool:
         """Whether this is the main process of this very instance (by program and configuration, never by pid)."""
@@ -153,10 +192,38 @@ class Server(ABC):
         """Whether this process runs this server's program, so that it may be a child or an orphan of ours."""
         return process.exe.removesuffix(" (deleted)") in self.programs
 
+    def is_child(self, process: Process) -> bool:
+        """Whether this process, without a living parent of its kind, can only be an orphan of this very instance."""
+        return self.is_kin(process) and process.argv[1:] == self.start_command().argv[1:]
+
     @property
     def programs(self) -> frozenset[str]:
         """Real paths of the programs that this server's processes run."""
         return frozenset({str(Path(self.binary).resolve())})
+
+    def reload_command(self) -> Command | None:
+        """The server's own reload command, to be run only after a good configuration test; None: ``reload_signal``."""
+        return None
+
+    def leftovers(self) -> tuple[str, ...]:
+        """Files besides the pid file that a dead instance leaves and a new one stumbles over; never raises."""
+        return ()
+
+    @property
+    def grace(self) -> float:
+        """Seconds that the server's own watchdog gets to mend a soft fault before we act."""
+        return 0.0
+
+    def examine(self, processes: Iterable[Process], answered: bool | None) -> Fault | None:  # noqa: ARG002
+        """What the process tree says beyond "the main process lives"; ``answered`` None: nobody asked."""
+        return None
+
+    def cheaper_cure(self, processes: Iterable[Process]) -> tuple[Process, ...]:  # noqa: ARG002
+        """Processes whose SIGKILL mends a stall, as a healthy parent replaces them; empty: only a restart helps."""
+        return ()
+
+    def before_kill(self, main: Process | None) -> None:  # noqa: B027 - a hook that most servers leave empty
+        """Last words before SIGKILL, such as a thread dump; must be quick and must not raise."""
 
     @property
     def forks(self) -> bool:

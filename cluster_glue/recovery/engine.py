@@ -1,0 +1,239 @@
+"""The engine: events in, ``step``, state saved, orders out. One loop for any number of resources.
+
+Everything that decides is in :mod:`cluster_glue.recovery.machine`; everything that acts on servers is in
+:mod:`cluster_glue.recovery.executor`; sensors live behind :class:`cluster_glue.recovery.attendance.Attendance`. What is
+left here is the order of things: a state is saved before the orders that it leads to are carried out, so that a kill at
+any moment repeats an order at the worst, and orders are idempotent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from cluster_glue.config import ResourceConfig
+from cluster_glue.recovery.executor import Ended, Executor
+from cluster_glue.recovery.machine import next_deadline, resume, step
+from cluster_glue.recovery.model import (
+    Ask,
+    Cancel,
+    Done,
+    Escalate,
+    Event,
+    Found,
+    Order,
+    Permitted,
+    Run,
+    StartAsked,
+    State,
+    Tell,
+    Ticked,
+)  # fmt: skip
+from cluster_glue.recovery.store import Store
+from resource_agents.cgroups import Cgroup, place
+from resource_agents.families import Remembered, find_main
+from resource_agents.server import Server, load
+
+
+def now() -> float:
+    """Seconds since boot, suspended time included; never jumps with the wall clock (clock_gettime(2))."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@dataclass(slots=True)
+class Watch:
+    """One resource in the engine's care."""
+
+    config: ResourceConfig
+    server: Server
+    executor: Executor
+    group: Cgroup | None
+    state: State
+    remembered: Remembered | None = None
+    timer: asyncio.TimerHandle | None = None
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+
+class Attendance(Protocol):
+    """The sensors, as the engine sees them: told after each turn what a resource is like now."""
+
+    def attend(self, watch: Watch) -> None: ...
+
+    def leave(self, watch: Watch) -> None: ...
+
+
+class Connector(Protocol):
+    """The clusterware, as the engine sees it."""
+
+    async def permission(self, watch: Watch, timeout: float) -> str:
+        """Why we may not act; empty when we may."""
+
+    async def escalate(self, watch: Watch, order: Escalate) -> None: ...
+
+
+class Engine:
+    """All resources of this machine. ``tell`` gets every word that is said, with the resource's name."""
+
+    def __init__(self, runtime: Path, tag: str, tell: Callable[[str, Tell], None], connector: Connector) -> None:
+        self.watches: dict[str, Watch] = {}
+        self.attendance: Attendance | None = None
+        self._runtime = runtime
+        self._tag = tag
+        self._tell = tell
+        self._connector = connector
+        self._store = Store(runtime / "resources")
+        self._events: asyncio.Queue[tuple[str, Event | Ended]] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -- the loop ----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Take events until cancelled."""
+        while True:
+            name, event = await self._events.get()
+            watch = self.watches.get(name)
+            if watch is not None:
+                self.turn(watch, event)
+
+    def turn(self, watch: Watch, event: Event | Ended) -> None:
+        """One event: step, save, orders."""
+        if isinstance(event, Ended):
+            event = self._take_over(watch, event)
+        before = watch.state
+        watch.state, orders = step(before, event, now(), watch.config.policy)
+        self._save_and_obey(watch, before, orders)
+
+    def post(self, name: str, event: Event) -> None:
+        """Put an event in the queue; from the loop's own thread."""
+        self._events.put_nowait((name, event))
+
+    def _save_and_obey(self, watch: Watch, before: State, orders: tuple[Order, ...]) -> None:
+        if watch.state != before or orders:
+            try:
+                self._store.save(watch.name, watch.state, watch.remembered)
+            except OSError as error:
+                self._tell(
+                    watch.name, Tell("state-lost", f"the state could not be saved: {error}", watch.state.incident)
+                )
+        for order in orders:
+            self._obey(watch, order)
+        if self.attendance is not None:
+            self.attendance.attend(watch)
+        self._wind(watch)
+
+    def _obey(self, watch: Watch, order: Order) -> None:
+        match order:
+            case Run():
+                watch.executor.run(order, watch.server, watch.remembered)
+            case Cancel(number):
+                watch.executor.cancel(number)
+            case Ask(number, timeout):
+                self._spawn(self._ask(watch, number, timeout))
+            case Escalate():
+                self._spawn(self._connector.escalate(watch, order))
+            case Tell():
+                self._tell(watch.name, order)
+
+    # -- resources come and go ---------------------------------------------------------------------------------------
+
+    def add(self, config: ResourceConfig, incidents: int) -> None:
+        """Begin to watch a resource: take up what an earlier daemon left, or begin anew."""
+        group = place(self._tag, config.name)
+        server = self._make(config)
+        executor = Executor(
+            lambda: self._make(config),
+            group,
+            self._runtime / f"{config.name}.out",
+            lambda ended: self._ended(config.name, ended),
+        )
+        saved = self._store.load(config.name)
+        state, remembered = saved or (State(incidents=incidents), None)
+        watch = self.watches[config.name] = Watch(config, server, executor, group, state, remembered)
+        if saved is None:
+            if config.autostart:
+                self.post(config.name, StartAsked("the configuration"))
+            return
+        watch.state, orders = resume(state, now(), config.policy)
+        self._save_and_obey(watch, state, orders)
+        if not orders:
+            self._look(watch)
+
+    def change(self, config: ResourceConfig) -> None:
+        """New parameters for a resource that is watched already; what runs goes on running."""
+        watch = self.watches[config.name]
+        watch.config, watch.server = config, self._make(config)
+        watch.executor.make = lambda: self._make(config)
+        if self.attendance is not None:
+            self.attendance.leave(watch)
+            self.attendance.attend(watch)
+
+    def remove(self, name: str) -> None:
+        """Watch no longer; the server is left as it is."""
+        watch = self.watches.pop(name)
+        if watch.timer is not None:
+            watch.timer.cancel()
+        if self.attendance is not None:
+            self.attendance.leave(watch)
+        self._store.forget(name)
+        self._tell(name, Tell("released", "no longer configured; left as it is"))
+
+    def _look(self, watch: Watch) -> None:
+        """Is it there? For a resource whose earlier daemon ended."""
+        main = find_main(watch.server, watch.remembered)
+        if main is not None and (watch.remembered is None or watch.remembered.main != main.identity):
+            watch.remembered = Remembered(main.identity, main.sid if main.sid == main.pid else 0)
+        if main is not None:
+            self._tell(watch.name, Tell("adopted", f"found running as pid {main.pid}", watch.state.incident))
+        self.post(watch.name, Found(main is not None))
+
+    # -- hands ---------------------------------------------------------------------------------------------------------
+
+    def _ended(self, name: str, ended: Ended) -> None:
+        """From the executor's thread."""
+        with suppress(RuntimeError):  # the loop is closed: we are going
+            self._loop.call_soon_threadsafe(self._events.put_nowait, (name, ended))
+
+    def _take_over(self, watch: Watch, ended: Ended) -> Done:
+        if ended.number == watch.state.action:
+            watch.remembered, watch.server = ended.remembered, ended.server
+            for note in ended.notes:
+                message = "orphans-ended" if note.startswith("orphans") else "leftovers-removed"
+                self._tell(watch.name, Tell(message, note, watch.state.incident))
+            if ended.adopted and ended.remembered is not None and ended.fault is None:
+                detail = f"found running as pid {ended.remembered.main.pid}"
+                self._tell(watch.name, Tell("adopted", detail, watch.state.incident))
+        return Done(ended.number, ended.fault)
+
+    async def _ask(self, watch: Watch, number: int, timeout: float) -> None:
+        try:
+            refusal = await asyncio.wait_for(self._connector.permission(watch, timeout), timeout)
+        except Exception as error:  # no answer, no action
+            refusal = f"the clusterware was not to be asked: {type(error).__name__} {error}".rstrip()
+        self.post(watch.name, Permitted(number, refusal))
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _wind(self, watch: Watch) -> None:
+        """Set the one timer of this resource to the machine's next deadline."""
+        if watch.timer is not None:
+            watch.timer.cancel()
+        due = next_deadline(watch.state)
+        watch.timer = (
+            None if due is None else self._loop.call_later(max(0.0, due - now()), self.post, watch.name, Ticked())
+        )
+
+    @staticmethod
+    def _make(config: ResourceConfig) -> Server:
+        return load(config.agent)(config.values, config.name)

@@ -1,0 +1,100 @@
+"""Carrying out ``Run`` orders: one thread per action, one action at a time per resource, an answer in any case."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster_glue.recovery.model import Action, Run
+from ocf.faults import Fault, Kind, unknown
+from resource_agents.cgroups import Cgroup
+from resource_agents.checking import check, reload
+from resource_agents.families import Remembered
+from resource_agents.patience import Cancelled, Patience
+from resource_agents.server import Server
+from resource_agents.starting import start
+from resource_agents.stopping import stop
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an action ended: ``remembered`` is what runs now, ``server`` has its configuration as read last."""
+
+    number: int
+    action: Action
+    fault: Fault | None
+    remembered: Remembered | None
+    server: Server
+    adopted: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Flight:
+    number: int
+    patience: Patience
+    thread: threading.Thread
+
+
+class Executor:
+    """The hands of one resource. ``report`` gets an :class:`Ended` from another thread, exactly once a run."""
+
+    def __init__(
+        self, make: Callable[[], Server], group: Cgroup | None, output: Path, report: Callable[[Ended], None]
+    ) -> None:
+        self.make = make
+        self._group = group
+        self._output = output
+        self._report = report
+        self._flight: _Flight | None = None
+        self._stopped_by = -1
+
+    def run(self, order: Run, server: Server, remembered: Remembered | None) -> None:
+        """Begin an action; one that is still in flight is called off, and awaited first."""
+        patience = Patience(order.timeout)
+        before = self._flight
+        if before is not None:
+            before.patience.cancel()
+        thread = threading.Thread(
+            target=self._fly, args=(order, server, remembered, patience, before), name=order.action.value, daemon=True
+        )
+        self._flight = _Flight(order.number, patience, thread)
+        thread.start()
+
+    def cancel(self, number: int) -> None:
+        """Call action ``number`` off; its end is still reported."""
+        if self._flight is not None and self._flight.number == number:
+            self._flight.patience.cancel()
+
+    def _fly(
+        self, order: Run, server: Server, remembered: Remembered | None, patience: Patience, before: _Flight | None
+    ) -> None:
+        if before is not None:
+            before.thread.join(patience.left())
+        try:
+            ended = self._do(order, server, remembered, patience)
+        except Cancelled:
+            fault = unknown(f"{order.action.value} was called off", Kind.OURS)
+            ended = Ended(order.number, order.action, fault, remembered, server)
+        except Exception as error:  # whatever it is, the machine waits for an answer
+            fault = unknown(f"{order.action.value} broke off: {type(error).__name__}: {error}")
+            ended = Ended(order.number, order.action, fault, remembered, server)
+        self._report(ended)
+
+    def _do(self, order: Run, server: Server, remembered: Remembered | None, patience: Patience) -> Ended:
+        if order.action is Action.STOP:
+            fault, notes = stop(server, remembered, self._group, patience, order.gentle)
+            self._stopped_by = order.number if fault is None else -1
+            return Ended(order.number, order.action, fault, None if fault is None else remembered, server, notes=notes)
+        if order.action is Action.START:
+            swept = self._stopped_by == order.number - 1
+            started = start(self.make, server, remembered, self._group, self._output, patience, swept)
+            now = started.server or server
+            return Ended(
+                order.number, order.action, started.fault, started.remembered, now, started.adopted, started.notes
+            )
+        fresh = self.make()
+        fault = check(fresh, patience) if order.action is Action.CHECK else reload(fresh, remembered, patience)
+        return Ended(order.number, order.action, fault, remembered, fresh if fault is None else server)

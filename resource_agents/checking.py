@@ -1,0 +1,47 @@
+"""The server's own configuration test, and a reload that dares nothing without it."""
+
+from __future__ import annotations
+
+from ocf.faults import Fault, Kind, unknown
+from ocf.programs import run
+from resource_agents.families import Remembered, find_main
+from resource_agents.patience import Patience
+from resource_agents.processes import send
+from resource_agents.server import ConfigurationUnreadable, Server
+
+
+def check(server: Server, patience: Patience) -> Fault | None:
+    """The configuration fault that the server's own test finds; None when it finds none, or has no test."""
+    command = server.check_command()
+    if command is None:
+        try:
+            _ = server.layout
+        except ConfigurationUnreadable as unreadable:
+            return unreadable.fault
+        return None
+    finished = run(command.argv, patience.left(), command.env, user=command.user, cwd=command.cwd)
+    if finished.ok:
+        return None
+    if finished.status is None:
+        return unknown(f"the configuration test could not be made: {finished.problem}", Kind.OURS)
+    lines = [line for line in finished.output.splitlines() if line.strip()]
+    words = "the configuration test failed"
+    last = lines[-1] if lines else f"exit status {finished.status}"
+    return server.explain(lines, words) or Fault("config-error", Kind.CONFIGURATION, f"{words}: {last}", last)
+
+
+def reload(server: Server, remembered: Remembered | None, patience: Patience) -> Fault | None:
+    """Make the running server read its configuration anew, when that is sound; what runs is never put at risk."""
+    command, number = server.reload_command(), server.reloads_with
+    if command is None and number is None:
+        return unknown(f"{server.title} has no reload", Kind.OURS)
+    fault = check(server, patience)
+    if fault is not None:
+        return fault
+    main = find_main(server, remembered)
+    if main is None:
+        return unknown("it does not run")
+    if command is not None:
+        finished = run(command.argv, patience.left(), command.env, user=command.user, cwd=command.cwd)
+        return None if finished.ok else unknown(f"reload failed: {finished.problem or finished.output.strip()[-200:]}")
+    return None if number is None or send(main.identity, number) else unknown("it ended while it was reloaded")

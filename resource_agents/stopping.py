@@ -1,0 +1,108 @@
+"""The stop ladder: gentle, TERM, KILL, and then a look that nothing is left.
+
+It is cut from the time it was given and keeps a reserve for the last look. A stopped process (``T``) takes no TERM, so
+a family with one in it is killed at once. A dead main process has nobody to be gentle with: its orphans hold the port.
+Nothing that is not the server's is ever signalled (:mod:`resource_agents.families`).
+"""
+
+from __future__ import annotations
+
+import signal
+
+from ocf.faults import Fault, Kind
+from ocf.programs import run
+from resource_agents import leftovers
+from resource_agents.cgroups import Cgroup
+from resource_agents.families import Remembered, layout_of, members
+from resource_agents.listeners import listening, on
+from resource_agents.patience import Patience
+from resource_agents.processes import Process, alive, send
+from resource_agents.server import Server
+
+#: Seconds that a server which is being repaired has between TERM and KILL.
+TERM_SECONDS = 1.0
+
+
+def stop(
+    server: Server, remembered: Remembered | None, group: Cgroup | None, patience: Patience, gentle: bool
+) -> tuple[Fault | None, tuple[str, ...]]:
+    """End the server and all that is left of it: the fault (None: nothing is left), and notes of what was ended."""
+    reserve = min(2.0, patience.seconds * 0.1)
+    notes: tuple[str, ...] = ()
+    if not _sweep_group(server, remembered, group, patience, reserve):
+        family = members(server, remembered, group)
+        main = family[0] if family and server.is_main(family[0]) else None
+        if family and main is None:
+            notes += (f"orphans {_pids(family)}",)
+        if main is not None and gentle and not _any_stopped(family):
+            _climb_down(server, main, family, patience)
+        elif main is not None and not _any_stopped(family):
+            _terminate(family, patience, min(TERM_SECONDS, patience.left(reserve) / 2))
+        server.before_kill(main)
+        left = _kill_all(server, remembered, group, patience, reserve)
+        if left:
+            return _immortal(left), notes
+    sets = remembered.semaphores if remembered else ()
+    return None, notes + leftovers.remove(server, layout_of(server), sets)
+
+
+def _sweep_group(
+    server: Server, remembered: Remembered | None, group: Cgroup | None, patience: Patience, reserve: float
+) -> bool:
+    """The short way after a death in a group of our own: end the group, and see that the addresses are free."""
+    if remembered is None or group is None or not remembered.grouped or alive(remembered.main):
+        return False
+    if group.populated() and not (group.kill() and group.wait_empty(patience.left(reserve))):
+        return False
+    return not on(layout_of(server).addresses, listening())
+
+
+def _climb_down(server: Server, main: Process, family: list[Process], patience: Patience) -> None:
+    command = server.stop_command()
+    if command is not None:
+        run(command.argv, patience.left() * 0.5, command.env, user=command.user, cwd=command.cwd)
+        if not patience.wait_gone([main.identity], patience.left() * 0.25):
+            return
+    for rung in server.ladder:
+        send(main.identity, rung.signal)
+        seconds = min(patience.seconds * rung.share, rung.limit)
+        if not patience.wait_gone([process.identity for process in family], seconds):
+            return
+
+
+def _terminate(family: list[Process], patience: Patience, seconds: float) -> None:
+    for process in family:
+        send(process.identity, signal.SIGTERM)
+    patience.wait_gone([process.identity for process in family], seconds)
+
+
+def _kill_all(
+    server: Server, remembered: Remembered | None, group: Cgroup | None, patience: Patience, reserve: float
+) -> list[Process]:
+    """SIGKILL until a look finds nobody: what forks while it dies is found by the next look."""
+    while True:
+        family = members(server, remembered, group)
+        if not family:
+            return []
+        if group is not None:
+            group.kill()
+        for process in family:
+            send(process.identity, signal.SIGKILL)
+        patience.wait_gone([process.identity for process in family], max(0.05, min(2.0, patience.left(reserve))))
+        if patience.left(reserve / 2) <= 0:
+            return members(server, remembered, group)
+
+
+def _any_stopped(family: list[Process]) -> bool:
+    return any(process.state == "T" for process in family)
+
+
+def _pids(family: list[Process]) -> str:
+    return ", ".join(str(process.pid) for process in sorted(family, key=lambda process: process.pid))
+
+
+def _immortal(left: list[Process]) -> Fault:
+    states = "".join(sorted({process.state for process in left}))
+    proof = f"pid {_pids(left)} in state {states} after SIGKILL"
+    advice = "a process in state D waits for a device or a file server: mend that, or let the node be reset"
+    return Fault("unkillable", Kind.HOST, f"processes are left that SIGKILL does not end: {proof}", proof, advice)
