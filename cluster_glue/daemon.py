@@ -7,7 +7,6 @@ changes only what changed. Actions that are in flight when it ends are taken up 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import signal
 import time
@@ -29,6 +28,7 @@ from cluster_glue.recovery.engine import Engine
 from cluster_glue.recovery.model import Tell
 from cluster_glue.recovery.sensors.death import become_subreaper
 from cluster_glue.syslog import Syslog
+from resource_agents.cgroups import tag_of
 
 
 def main(config_path: Path, *, echo: Callable[[str], None]) -> int:
@@ -72,8 +72,7 @@ class Daemon:
     async def serve(self) -> None:
         """Watch until told to end."""
         self._loop = loop = asyncio.get_running_loop()
-        tag = "koboshi-" + hashlib.sha256(str(self.runtime).encode()).hexdigest()[:8]
-        self.engine = Engine(self.runtime, tag, self._herald.tell, Standalone())
+        self.engine = Engine(self.runtime, tag_of(self.runtime), self._herald.tell, Standalone())
         sensors = Sensors(self.engine, self._herald.tell)
         self.engine.attendance = sensors
         control = Control(self.runtime / "control.sock", Answers(self).answer)

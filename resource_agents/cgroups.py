@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import select
 import time
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,11 @@ class Cgroup:
             for below in sorted(self.path.glob("**/"), reverse=True):
                 below.rmdir()
             self.path.parent.rmdir()
+
+
+def tag_of(runtime: Path) -> str:
+    """The folder of groups that belongs to the daemon (and the actions) of one runtime directory."""
+    return f"koboshi-{zlib.crc32(str(runtime).encode()):08x}"
 
 
 def place(tag: str, instance: str) -> Cgroup | None:

@@ -1,0 +1,83 @@
+"""Agent metadata as XML, in the one form that everybody accepts.
+
+``ocf-tester`` validates against a DTD of OCF 1.0, Pacemaker's tools and pcs read OCF 1.1. A DOCTYPE with a small
+internal subset, declaring what 1.1 added, satisfies both; ``unique`` and ``unique-group`` are both given, since some
+tools read the one and some the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from xml.sax.saxutils import escape, quoteattr
+
+from ocf.declarations import Parameter
+
+_HEAD = """<?xml version="1.0"?>
+<!DOCTYPE resource-agent SYSTEM "ra-api-1.dtd" [
+<!ATTLIST parameter unique-group CDATA #IMPLIED reloadable (0|1) "0">
+<!ATTLIST action name NMTOKEN #REQUIRED>
+]>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An action that an agent advertises. ``timeout`` and ``interval`` are seconds; ``depth`` is the check level."""
+
+    name: str
+    timeout: int
+    interval: int = 0
+    depth: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """What metadata says of an agent. ``long`` is paragraphs divided by empty lines."""
+
+    name: str
+    version: str
+    short: str
+    long: str
+    parameters: tuple[Parameter, ...]
+    operations: tuple[Operation, ...]
+
+
+def xml(agent: Agent) -> str:
+    """The agent's metadata; ends with a newline."""
+    lines = [
+        f"<resource-agent name={quoteattr(agent.name)} version={quoteattr(agent.version)}>",
+        "<version>1.1</version>",
+        _described("longdesc", agent.long),
+        _described("shortdesc", agent.short),
+        "<parameters>",
+        *_parameters(agent.parameters),
+        "</parameters>",
+        "<actions>",
+        *(_operation(operation) for operation in agent.operations),
+        "</actions>",
+        "</resource-agent>",
+    ]
+    return _HEAD + "\n".join(lines) + "\n"
+
+
+def _described(tag: str, text: str) -> str:
+    return f'<{tag} lang="en">{escape(text.strip())}</{tag}>'
+
+
+def _parameters(parameters: Iterable[Parameter]) -> Iterable[str]:
+    for each in parameters:
+        unique = f' unique="{int(each.unique)}"' + (f" unique-group={quoteattr(each.name)}" if each.unique else "")
+        flags = f'{unique} required="{int(each.required)}" reloadable="{int(each.reloadable)}"'
+        yield f"<parameter name={quoteattr(each.name)}{flags}>"
+        yield _described("longdesc", each.long or each.short)
+        yield _described("shortdesc", each.short)
+        default = f" default={quoteattr(each.default)}" if each.default else ""
+        yield f'<content type="{each.type}"{default}/>'
+        yield "</parameter>"
+
+
+def _operation(operation: Operation) -> str:
+    depth = f' depth="{operation.depth}"' if operation.depth is not None else ""
+    interval = f' interval="{operation.interval}s"' if operation.interval else ""
+    return f'<action name="{operation.name}" timeout="{operation.timeout}s"{interval}{depth}/>'

@@ -1,0 +1,51 @@
+"""What an action that works without the daemon must know from the one before: which processes are the server's.
+
+The same file as the daemon's (:mod:`cluster_glue.recovery.store`), so that each can go on where the other ended. Nothing
+in it is true on another boot, and without it everything is found by looking.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from resource_agents.families import Remembered
+from resource_agents.processes import Identity
+
+
+def recall(runtime: Path, instance: str) -> Remembered | None:
+    """What is remembered of ``instance`` on this boot."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        record = json.loads(_path(runtime, instance).read_text(encoding="utf-8"))
+        known = record["remembered"]
+        if record["boot"] == _boot() and known is not None:
+            sets = tuple((int(number), int(changed)) for number, changed in known["semaphores"])
+            main = Identity(int(known["main"]["pid"]), int(known["main"]["start"]))
+            return Remembered(main, int(known["session"]), bool(known["grouped"]), sets)
+    return None
+
+
+def keep(runtime: Path, instance: str, remembered: Remembered | None) -> None:
+    """Remember; a file that cannot be written is no reason to fail."""
+    path = _path(runtime, instance)
+    record: dict[str, Any] = {"boot": _boot(), "remembered": None}
+    if remembered is not None:
+        main = {"pid": remembered.main.pid, "start": remembered.main.start}
+        record["remembered"] = {
+            "main": main, "session": remembered.session, "grouped": remembered.grouped, "semaphores": remembered.semaphores
+        }  # fmt: skip
+    with suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(record), encoding="utf-8")
+        fresh.replace(path)
+
+
+def _path(runtime: Path, instance: str) -> Path:
+    return runtime / "resources" / f"{instance}.json"
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
