@@ -84,8 +84,8 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         self.say("daemon-started", f"koboshi {release()} watches {len(self.config.resources)} resources")
         self._notifier.ready(f"watching {len(self.config.resources)} resources")
-        work = [loop.create_task(self.engine.run()), loop.create_task(sensors.run()), loop.create_task(self._live())]
-        ending = loop.create_task(self._end.wait())
+        work = [loop.create_task(each) for each in (self.engine.run(), sensors.run(), self._live())]
+        ending = loop.create_task(self._ended())
         done, _ = await asyncio.wait([*work, ending], return_when=asyncio.FIRST_COMPLETED)
         self._notifier.stopping()
         for task in work:
@@ -127,6 +127,9 @@ class Daemon:
         self.say("daemon-ended", "the web servers are left as they are")
         self._journal.close()
         self._syslog.close()
+
+    async def _ended(self) -> None:
+        await self._end.wait()
 
     async def _live(self) -> None:
         """Prove to the service manager that the loop turns."""

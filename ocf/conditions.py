@@ -10,8 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ocf.codes import (
-    OCF_DEGRADED, OCF_ERR_CONFIGURED, OCF_ERR_GENERIC, OCF_ERR_INSTALLED, OCF_ERR_PERM, OCF_ERR_UNIMPLEMENTED,
-    OCF_NOT_RUNNING, OCF_SUCCESS,
+    OCF_DEGRADED,
+    OCF_ERR_CONFIGURED,
+    OCF_ERR_GENERIC,
+    OCF_ERR_INSTALLED,
+    OCF_ERR_PERM,
+    OCF_ERR_UNIMPLEMENTED,
+    OCF_NOT_RUNNING,
+    OCF_SUCCESS,
 )  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def run(
     cwd: str = "/",
     given: bytes = b"",
 ) -> Finished:
-    """Run a program to its end, or to ``timeout`` seconds. ``given`` (at most a pipe's buffer) is its standard input."""
+    """Run a program to its end, or to ``timeout`` seconds. ``given`` (at most a pipeful) is its standard input."""
     began = time.monotonic()
     try:
         program = subprocess.Popen(

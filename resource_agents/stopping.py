@@ -65,9 +65,12 @@ def _climb_down(server: Server, main: Process, family: list[Process], patience: 
             return
     for rung in server.ladder:
         send(main.identity, rung.signal)
-        seconds = min(patience.seconds * rung.share, rung.limit)
-        if not patience.wait_gone([process.identity for process in family], seconds):
-            return
+        if not patience.wait_gone([main.identity], min(patience.seconds * rung.share, rung.limit)):
+            break
+    orphans = patience.wait_gone([process.identity for process in family], TERM_SECONDS)
+    for identity in orphans:  # the main process went and left them: nobody else will tell them
+        send(identity, signal.SIGTERM)
+    patience.wait_gone(orphans, TERM_SECONDS)
 
 
 def _terminate(family: list[Process], patience: Patience, seconds: float) -> None:

@@ -46,7 +46,7 @@ class Executor:
     ) -> None:
         self.make = make
         self._group = group
-        self._output = output
+        self.output = output
         self._report = report
         self._flight: _Flight | None = None
         self._stopped_by = -1
@@ -90,7 +90,7 @@ class Executor:
             return Ended(order.number, order.action, fault, None if fault is None else remembered, server, notes=notes)
         if order.action is Action.START:
             swept = self._stopped_by == order.number - 1
-            started = start(self.make, server, remembered, self._group, self._output, patience, swept)
+            started = start(self.make, server, remembered, self._group, self.output, patience, swept)
             now = started.server or server
             return Ended(
                 order.number, order.action, started.fault, started.remembered, now, started.adopted, started.notes

@@ -1,0 +1,147 @@
+"""One ``[resource.NAME]`` table: agent, policy and parameters, each value checked by itself, then all together."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import Field, fields
+from typing import Any, Final, Protocol
+
+from cluster_glue import values
+from cluster_glue.config_model import ResourceConfig
+from cluster_glue.recovery.policy import Policy, PolicyError
+from ocf.declarations import Parameter, ParameterError, check
+from resource_agents import server
+
+OWN: Final = ("agent", "autostart")
+POLICY: Final = {item.name: item for item in fields(Policy)}
+
+
+class Say(Protocol):
+    """Where errors go: the problem, the remedy, and the path of what it is about."""
+
+    def __call__(self, problem: str, remedy: str, *path: str) -> None: ...
+
+
+class ResourceCheck:
+    """One look at one resource's table."""
+
+    def __init__(self, name: str, table: dict[str, Any], say: Say) -> None:
+        self._name, self._table, self._tell = name, table, say
+        self._errors = 0
+
+    def resource(self) -> ResourceConfig | None:
+        """The resource; None when anything is wrong, which has been said then."""
+        agent = self._agent()
+        parameters = {parameter.name: parameter for parameter in agent.parameters} if agent else {}
+        policy = self._policy()
+        autostart = self._one("autostart", values.truth, True)
+        given = self._parameters(agent, parameters)
+        if agent is not None and not self._errors:
+            self._construct(agent, given)
+        if agent is None or policy is None or self._errors:
+            return None
+        unique = {
+            name: given.get(name, parameter.default) for name, parameter in parameters.items() if parameter.unique
+        }
+        return ResourceConfig(self._name, self._table["agent"], given, policy, bool(autostart), unique)
+
+    def _agent(self) -> type[server.Server] | None:
+        if "agent" not in self._table:
+            self._say("it has no agent", f'write agent = "..."; {nearest("", server.names())}')
+            return None
+        name = self._one("agent", values.text, "")
+        if not name:
+            return None
+        try:
+            return server.load(name)
+        except LookupError:
+            self._say(f"there is no agent {values.shown(name)}", nearest(name, server.names()), "agent")
+            return None
+
+    def _policy(self) -> Policy | None:
+        given: dict[str, Any] = {}
+        before = self._errors
+        for name, item in POLICY.items():
+            if name in self._table:
+                given[name] = self._one(name, _reader(item), item.default)
+                self._check_bounds(name, item, given[name])
+        if self._errors > before:
+            return None
+        try:
+            return Policy(**given)
+        except PolicyError as error:
+            named = [name for name in given if str(error).startswith(f"{name} = ")]
+            self._say(str(error), "", *named[:1])
+            return None
+
+    def _check_bounds(self, name: str, item: Field[Any], value: Any) -> None:
+        low, choices = item.metadata.get("low"), item.metadata.get("choices")
+        if low is not None and value < low:
+            self._say(f"{value:g} is too small", f"at least {low:g} {item.metadata['unit']}", name)
+        if item.metadata["unit"] == "times" and value > values.LARGEST_FACTOR:
+            self._say(f"{value:g} is too large", f"at most {values.LARGEST_FACTOR}", name)
+        if choices and value not in choices:
+            self._say(f"{values.shown(value)} is none of them", nearest(value, choices), name)
+
+    def _parameters(self, agent: type[server.Server] | None, known: dict[str, Parameter]) -> dict[str, str]:
+        given: dict[str, str] = {}
+        for name in self._table:
+            if name in OWN or name in POLICY:
+                continue
+            if name in known:
+                given[name] = str(self._one(name, values.ocf_text, ""))
+                self._check_parameter(known[name], given[name])
+            elif agent is not None:
+                valid = nearest(name, [*OWN, *POLICY, *known])
+                self._say(f"there is no such parameter of {agent.name}, nor of a resource", valid, name)
+        for name, parameter in known.items():
+            if name not in given:
+                self._check_parameter(parameter, parameter.default)
+        return given
+
+    def _check_parameter(self, parameter: Parameter, value: str) -> None:
+        try:
+            check(parameter, value)
+        except ParameterError as error:
+            self._say(
+                str(error).removeprefix(f"{parameter.name} = ").removeprefix(f"{parameter.name} "), "", parameter.name
+            )
+
+    def _construct(self, agent: type[server.Server], given: dict[str, str]) -> None:
+        """The agent's own look at its values, which may see what no single value shows."""
+        try:
+            agent(given, self._name)
+        except ParameterError as error:
+            named = [name for name in given if str(error).startswith(name)]
+            self._say(str(error), "", *named[:1])
+
+    def _one(self, name: str, read: Any, default: Any) -> Any:
+        if name not in self._table:
+            return default
+        try:
+            return read(self._table[name])
+        except values.ValueWrong as error:
+            self._say(str(error), "", name)
+            return default
+
+    def _say(self, problem: str, remedy: str, *path: str) -> None:
+        self._errors += 1
+        self._tell(problem, remedy, "resource", self._name, *path)
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """``did you mean ...?`` where a valid name is close, else the valid names."""
+    known = sorted(valid)
+    close = difflib.get_close_matches(name, known, 1, 0.6)
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"valid: {', '.join(known)}" if known else "there is none"
+
+
+def _reader(item: Field[Any]) -> Any:
+    if item.metadata["unit"] == "s":
+        return values.duration
+    if item.metadata.get("choices"):
+        return values.text
+    return values.whole if isinstance(item.default, int) else values.number

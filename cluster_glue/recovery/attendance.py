@@ -1,0 +1,197 @@
+"""The sensors in attendance: what is watched of which resource, in each phase, and what is told to the engine.
+
+Kernel events wake the loop when something happens (deaths by pidfd, children's deaths by the process connector). One
+look every ``LOOK`` seconds serves all resources (process states, accept queues, orphans to reap, changed files). One
+probe task per resource asks it at its interval, or at once when a look finds it suspicious. Each source degrades alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from cluster_glue.recovery.engine import Engine, Watch
+from cluster_glue.recovery.files import Files, trim
+from cluster_glue.recovery.model import ConfigurationChanged, Died, Found, Phase, Tell
+from cluster_glue.recovery.probing import Probing
+from cluster_glue.recovery.sensors.children import ChildDeath, ChildDeaths
+from cluster_glue.recovery.sensors.connector import ProcessConnector, Unavailable
+from cluster_glue.recovery.sensors.death import Death, Deaths
+from cluster_glue.recovery.sensors.doubt import Doubt
+from cluster_glue.recovery.sensors.orphans import Orphans
+from cluster_glue.recovery.sensors.queues import Queues
+from cluster_glue.recovery.sensors.states import States
+from cluster_glue.recovery.sensors.status import describe_status
+from resource_agents.families import Remembered, find_main, layout_of
+from resource_agents.processes import Identity
+
+#: Seconds between two looks.
+LOOK = 0.4
+
+#: Looks between two searches for a server that came back by other hands.
+SEARCH_EVERY = 12
+
+#: Phases in which a main process is expected to live.
+ALIVE = frozenset({Phase.UP, Phase.CHECKING, Phase.RELOADING, Phase.ASKING, Phase.OBSERVING})
+
+#: Phases in which answers are of interest.
+ASKED = frozenset({Phase.UP, Phase.OBSERVING})
+
+
+@dataclass(slots=True)
+class _Attended:
+    """What is in place for one resource."""
+
+    watch: Watch
+    main: Identity | None = None
+    probing: Probing | None = None
+    files: Files | None = None
+
+
+class Sensors:
+    """All sensors of one daemon."""
+
+    def __init__(self, engine: Engine, tell: Callable[[str, Tell], None]) -> None:
+        self._engine = engine
+        self._tell = tell
+        self._loop = asyncio.get_running_loop()
+        self._attended: dict[str, _Attended] = {}
+        self._doubt = Doubt(self._loop.time)
+        self._orphans = Orphans()
+        self._queues = Queues()
+        self._connector: ProcessConnector | None = None
+        self.missing: dict[str, str] = {}
+        try:
+            self._connector = ProcessConnector()
+        except Unavailable as why:
+            self.missing["process connector"] = str(why)
+        self._children = ChildDeaths(engine.post, self._child_died, self._connector is not None)
+        self._deaths = Deaths(self._loop, self._connector.status_of) if self._connector else Deaths(self._loop)
+        self._states = States(self._children.found)
+        if self._connector is not None:
+            self._connector.attach(self._loop, self._children.seen, self._children.lost)
+
+    # -- what is watched -----------------------------------------------------------------------------------------------
+
+    def attend(self, watch: Watch) -> None:
+        """Put in place what this resource's state asks for, and take away what it does not."""
+        known = self._attended.get(watch.name)
+        if known is None:
+            known = self._attended[watch.name] = _Attended(watch)
+        phase = watch.state.phase
+        living = phase in ALIVE and not watch.state.dead
+        main = watch.remembered.main if watch.remembered is not None and living else None
+        if main != known.main:
+            self._watch_main(known, main)
+        probed = phase in ASKED and watch.config.policy.probe_interval > 0
+        if probed and known.probing is None:
+            known.probing = Probing(watch, self._doubt, self._queues.nobody_listens, self._engine.post, self._tell)
+            known.probing.begin()
+        elif not probed and known.probing is not None:
+            known.probing.end()
+            known.probing = None
+        if (phase is Phase.MISCONFIGURED) != (known.files is not None):
+            known.files = Files(watch.server) if phase is Phase.MISCONFIGURED else None
+
+    def leave(self, watch: Watch) -> None:
+        """Watch nothing of this resource any more."""
+        known = self._attended.pop(watch.name, None)
+        if known is None:
+            return
+        self._watch_main(known, None)
+        if known.probing is not None:
+            known.probing.end()
+
+    def close(self) -> None:
+        """Let everything go; no process is touched."""
+        for known in list(self._attended.values()):
+            self.leave(known.watch)
+        self._deaths.close()
+        self._states.close()
+        if self._connector is not None:
+            self._connector.close()
+
+    def _watch_main(self, known: _Attended, main: Identity | None) -> None:
+        name = known.watch.name
+        if known.main is not None:
+            self._deaths.forget(known.main)
+        for sensor in (self._states, self._children, self._queues):
+            sensor.forget(name)
+        known.main = main
+        if main is None:
+            return
+        policy = known.watch.config.policy
+        try:
+            self._deaths.watch(
+                main, lambda death: self._died(known, death), lambda death: self._explained(known, death)
+            )
+            self._states.watch(name, main)
+        except OSError as error:  # no descriptors left: looks and probes go on
+            self._tell(name, Tell("sensor-lost", f"the main process cannot be watched: {error}"))
+        self._children.watch(name, main.pid, policy.child_crash_limit, policy.child_crash_window)
+        self._queues.watch(name, layout_of(known.watch.server).addresses)
+
+    # -- what happened -------------------------------------------------------------------------------------------------
+
+    def _died(self, known: _Attended, death: Death) -> None:
+        if known.main == death.identity:
+            known.main = None
+            for sensor in (self._states, self._children, self._queues):
+                sensor.forget(known.watch.name)
+            who = f"the main process (pid {death.identity.pid})"
+            self._engine.turn(known.watch, Died(describe_status(death.status, who)))
+
+    def _explained(self, known: _Attended, death: Death) -> None:
+        fault = describe_status(death.status, f"the main process (pid {death.identity.pid})")
+        self._tell(known.watch.name, Tell("explained", fault.reason, known.watch.state.incidents, fault))
+
+    def _child_died(self, death: ChildDeath) -> None:
+        if death.signal:
+            self._tell(death.name, Tell("child-died", str(death)))
+
+    # -- looks ---------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Look at everything, again and again, until cancelled."""
+        looks = 0
+        while True:
+            due = self._loop.time() + LOOK
+            await asyncio.sleep(LOOK)
+            self._doubt.beat(due + LOOK)
+            looks += 1
+            self._orphans.reap(self._deaths.pids)
+            suspects = self._look_at_queues()
+            for sighting in self._states.look(suspects):
+                if sighting.event is not None:
+                    self._engine.post(sighting.name, sighting.event)
+                else:
+                    self._tell(sighting.name, Tell("sighting", sighting.fault.reason, 0, sighting.fault))
+            for known in list(self._attended.values()):
+                if known.files is not None and known.files.changed():
+                    known.files = Files(known.watch.server)
+                    self._engine.post(known.watch.name, ConfigurationChanged())
+                if looks % SEARCH_EVERY == 0:
+                    self._search(known)
+
+    def _look_at_queues(self) -> set[str]:
+        suspects = set()
+        for suspicion in self._queues.look():
+            suspects.add(suspicion.name)
+            probing = self._attended[suspicion.name].probing
+            if probing is not None:
+                probing.suspect()
+        return suspects | {name for name, known in self._attended.items() if known.probing and known.probing.failing}
+
+    def _search(self, known: _Attended) -> None:
+        """Now and then: has somebody else started what we believe dead; has the server's output grown large?"""
+        watch = known.watch
+        with suppress(OSError):
+            trim(watch.executor.output)
+        if watch.state.phase not in (Phase.OBSERVING, Phase.WAITING, Phase.MISCONFIGURED) or not watch.state.dead:
+            return
+        main = find_main(watch.server, None)
+        if main is not None:
+            watch.remembered = Remembered(main.identity, main.sid if main.sid == main.pid else 0)
+            self._engine.post(watch.name, Found(True))

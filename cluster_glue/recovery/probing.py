@@ -1,0 +1,103 @@
+"""Asking one server how it is, at its interval, at once when it is suspected, and soon again while in doubt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from cluster_glue.recovery.model import Answered, Event, Failed, Tell
+from cluster_glue.recovery.sensors.doubt import Asked, Doubt
+from cluster_glue.recovery.sensors.probe import ask, to_event
+from ocf.faults import Kind
+from resource_agents.families import layout_of
+from resource_agents.http import Answer, Verdict
+from resource_agents.server import Address, Exchange, Request
+
+if TYPE_CHECKING:
+    from cluster_glue.recovery.engine import Watch
+
+
+class Probing:
+    """The probes of one resource. ``failing``: the latest one that counted was not good."""
+
+    def __init__(
+        self,
+        watch: Watch,
+        doubt: Doubt,
+        nobody_listens: Callable[[Address], bool | None],
+        post: Callable[[str, Event], None],
+        tell: Callable[[str, Tell], None],
+    ) -> None:
+        self.failing = False
+        self._watch, self._doubt, self._nobody_listens = watch, doubt, nobody_listens
+        self._post, self._tell = post, tell
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._void = False
+
+    def begin(self) -> None:
+        """Begin to ask, if there is anything to ask."""
+        if self._checks():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def end(self) -> None:
+        """Ask no more; an answer that is on its way is of no interest."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def suspect(self) -> None:
+        """Ask now."""
+        self._wake.set()
+
+    def _checks(self) -> tuple[Request | Exchange, ...]:
+        layout = layout_of(self._watch.server)
+        checks: tuple[Request | Exchange, ...] = layout.exchanges
+        if layout.request is not None:
+            checks = (layout.request, *checks)
+        elif not checks and layout.addresses:
+            checks = (Exchange(layout.addresses[0]),)
+        return checks
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        wait = self._watch.config.policy.probe_interval
+        while True:
+            due = loop.time() + wait
+            try:
+                async with asyncio.timeout_at(due):
+                    await self._wake.wait()
+                due = loop.time()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            policy = self._watch.config.policy
+            began = loop.time()
+            event = to_event(answer := await self._ask(), port_empty=False)
+            if answer.verdict is Verdict.REFUSED:
+                event = to_event(answer, port_empty=self._port_empty())
+            event = self._doubt.judge(event, Asked(due, began, loop.time(), policy.probe_timeout))
+            self._say_void(event)
+            self.failing = isinstance(event, Failed) and event.fault.kind is not Kind.OURS
+            self._post(self._watch.name, event)
+            wait = policy.retry_interval if isinstance(event, Failed) else policy.probe_interval
+
+    async def _ask(self) -> Answer:
+        policy = self._watch.config.policy
+        answer = Answer(Verdict.GOOD, 0.0, 0, "")
+        for check in self._checks():
+            answer = await ask(check, connect_timeout=policy.connect_timeout, timeout=policy.probe_timeout)
+            if answer.verdict is not Verdict.GOOD:
+                break
+        return answer
+
+    def _port_empty(self) -> bool:
+        addresses = layout_of(self._watch.server).addresses
+        return bool(addresses) and self._nobody_listens(addresses[0]) is True
+
+    def _say_void(self, event: Answered | Failed) -> None:
+        """Say that a sample is thrown away, when that begins."""
+        void = isinstance(event, Failed) and event.fault.kind is Kind.OURS
+        if void and not self._void and isinstance(event, Failed):
+            self._tell(self._watch.name, Tell("void", event.fault.reason, 0, event.fault))
+        self._void = void
