@@ -48,6 +48,10 @@ class Answers:
         match request.get("do"):
             case "status":
                 return self._status()
+            case "ping":
+                return {"ok": True}
+            case "ocf":
+                return await self._daemon.ocf.answer(request)
             case "reload-config":
                 errors = self._daemon.reload()
                 return {"ok": not errors, "errors": errors, "error": "; ".join(errors), "remedy": "mend the file"}

@@ -23,6 +23,7 @@ from cluster_glue.control import Control
 from cluster_glue.herald import Herald
 from cluster_glue.journal import Journal
 from cluster_glue.notify import Notifier
+from cluster_glue.ocf_service import OcfService
 from cluster_glue.recovery.attendance import Sensors
 from cluster_glue.recovery.engine import Engine
 from cluster_glue.recovery.model import Tell
@@ -68,23 +69,26 @@ class Daemon:
         self._end = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.engine: Engine
+        self.ocf: OcfService
 
     async def serve(self) -> None:
         """Watch until told to end."""
         self._loop = loop = asyncio.get_running_loop()
         self.engine = Engine(self.runtime, tag_of(self.runtime), self._herald.tell, Standalone())
         sensors = Sensors(self.engine, self._herald.tell)
-        self.engine.attendance = sensors
+        self.ocf = OcfService(self.engine, self.runtime, self._journal.last_incident)
+        self.engine.observers += [sensors, self.ocf]
         control = Control(self.runtime / "control.sock", Answers(self).answer)
         await control.start()
         for name, resource in self.config.resources.items():
             self.engine.add(resource, self._journal.last_incident(name))
+        self.ocf.take_up()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end.set)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         self.say("daemon-started", f"koboshi {release()} watches {len(self.config.resources)} resources")
         self._notifier.ready(f"watching {len(self.config.resources)} resources")
-        work = [loop.create_task(each) for each in (self.engine.run(), sensors.run(), self._live())]
+        work = [loop.create_task(each) for each in (self.engine.run(), sensors.run(), self.ocf.run(), self._live())]
         ending = loop.create_task(self._ended())
         done, _ = await asyncio.wait([*work, ending], return_when=asyncio.FIRST_COMPLETED)
         self._notifier.stopping()

@@ -31,6 +31,22 @@ class Operation:
     depth: int | None = None
 
 
+#: What an agent advertises unless it says otherwise; a monitor for each depth at an interval of its own, since
+#: Pacemaker tells operations apart by name and interval.
+DEFAULT_OPERATIONS = (
+    Operation("start", 40),
+    Operation("stop", 60),
+    Operation("status", 30),
+    Operation("monitor", 20, 10, 0),
+    Operation("monitor", 30, 30, 10),
+    Operation("monitor", 45, 60, 20),
+    Operation("reload", 40),
+    Operation("reload-agent", 20),
+    Operation("meta-data", 5),
+    Operation("validate-all", 20),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Agent:
     """What metadata says of an agent. ``long`` is paragraphs divided by empty lines."""

@@ -21,6 +21,7 @@ from typing import ClassVar
 
 from ocf.declarations import Parameter, ParameterError, check
 from ocf.faults import Fault, Kind
+from ocf.metadata import DEFAULT_OPERATIONS, Operation
 from resource_agents.processes import Process
 
 
@@ -134,6 +135,8 @@ class Server(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     parameters: ClassVar[tuple[Parameter, ...]]
+    about: ClassVar[str] = ""
+    operations: ClassVar[tuple[Operation, ...]] = DEFAULT_OPERATIONS
     signatures: ClassVar[tuple[Signature, ...]] = ()
     gentle: ClassVar[tuple[Rung, ...]] = (Rung(signal.SIGTERM, 0.7),)
     reload_signal: ClassVar[int | None] = None
@@ -200,6 +203,10 @@ class Server(ABC):
     def programs(self) -> frozenset[str]:
         """Real paths of the programs that this server's processes run."""
         return frozenset({str(Path(self.binary).resolve())})
+
+    def checks_at(self, level: int) -> tuple[Request | Exchange, ...]:  # noqa: ARG002
+        """What a monitor of this OCF check level asks besides the health request; empty for levels it does not have."""
+        return ()
 
     def reload_command(self) -> Command | None:
         """The server's own reload command, to be run only after a good configuration test; None: ``reload_signal``."""

@@ -1,9 +1,9 @@
 """The engine: events in, ``step``, state saved, orders out. One loop for any number of resources.
 
 Everything that decides is in :mod:`cluster_glue.recovery.machine`; everything that acts on servers is in
-:mod:`cluster_glue.recovery.executor`; sensors live behind :class:`cluster_glue.recovery.attendance.Attendance`. What is
-left here is the order of things: a state is saved before the orders that it leads to are carried out, so that a kill at
-any moment repeats an order at the worst, and orders are idempotent.
+:mod:`cluster_glue.recovery.executor`; sensors live behind :class:`Observer`. What is left here is the order of things:
+a state is saved before the orders that it leads to are carried out, so that a kill at any moment repeats an order at
+the worst, and orders are idempotent.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +26,7 @@ from cluster_glue.recovery.model import (
     Escalate,
     Event,
     Found,
+    HandedOver,
     Order,
     Permitted,
     Run,
@@ -56,14 +57,15 @@ class Watch:
     state: State
     remembered: Remembered | None = None
     timer: asyncio.TimerHandle | None = None
+    turned: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def name(self) -> str:
         return self.config.name
 
 
-class Attendance(Protocol):
-    """The sensors, as the engine sees them: told after each turn what a resource is like now."""
+class Observer(Protocol):
+    """Who is told after each turn what a resource is like now: the sensors, and the cluster's view."""
 
     def attend(self, watch: Watch) -> None: ...
 
@@ -84,7 +86,7 @@ class Engine:
 
     def __init__(self, runtime: Path, tag: str, tell: Callable[[str, Tell], None], connector: Connector) -> None:
         self.watches: dict[str, Watch] = {}
-        self.attendance: Attendance | None = None
+        self.observers: list[Observer] = []
         self._runtime = runtime
         self._tag = tag
         self._tell = tell
@@ -126,9 +128,11 @@ class Engine:
                 )
         for order in orders:
             self._obey(watch, order)
-        if self.attendance is not None:
-            self.attendance.attend(watch)
+        for observer in self.observers:
+            observer.attend(watch)
         self._wind(watch)
+        watch.turned.set()
+        watch.turned = asyncio.Event()
 
     def _obey(self, watch: Watch, order: Order) -> None:
         match order:
@@ -139,7 +143,7 @@ class Engine:
             case Ask(number, timeout):
                 self._spawn(self._ask(watch, number, timeout))
             case Escalate():
-                self._spawn(self._connector.escalate(watch, order))
+                self._spawn(self._hand_over(watch, order))
             case Tell():
                 self._tell(watch.name, order)
 
@@ -172,19 +176,19 @@ class Engine:
         watch = self.watches[config.name]
         watch.config, watch.server = config, self._make(config)
         watch.executor.make = lambda: self._make(config)
-        if self.attendance is not None:
-            self.attendance.leave(watch)
-            self.attendance.attend(watch)
+        for observer in self.observers:
+            observer.leave(watch)
+            observer.attend(watch)
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, reason: str = "no longer configured; left as it is") -> None:
         """Watch no longer; the server is left as it is."""
         watch = self.watches.pop(name)
         if watch.timer is not None:
             watch.timer.cancel()
-        if self.attendance is not None:
-            self.attendance.leave(watch)
+        for observer in self.observers:
+            observer.leave(watch)
         self._store.forget(name)
-        self._tell(name, Tell("released", "no longer configured; left as it is"))
+        self._tell(name, Tell("released", reason))
 
     def _look(self, watch: Watch) -> None:
         """Is it there? For a resource whose earlier daemon ended."""
@@ -219,6 +223,10 @@ class Engine:
         except Exception as error:  # no answer, no action
             refusal = f"the clusterware was not to be asked: {type(error).__name__} {error}".rstrip()
         self.post(watch.name, Permitted(number, refusal))
+
+    async def _hand_over(self, watch: Watch, order: Escalate) -> None:
+        await self._connector.escalate(watch, order)
+        self.post(watch.name, HandedOver(order.incident))
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = self._loop.create_task(work)
