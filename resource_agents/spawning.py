@@ -14,7 +14,7 @@ from resource_agents.cgroups import Cgroup
 from resource_agents.processes import Identity, look
 from resource_agents.server import Command
 
-_BECOME = 'cd "$1" && { [ -z "$2" ] || echo 0 >"$2/cgroup.procs"; } && shift 2 && exec "$@"'
+_BECOME = 'umask 022; cd "$1" && { [ -z "$2" ] || echo 0 >"$2/cgroup.procs"; } && shift 2 && exec "$@"'
 
 #: Signals that a Python program ignores, or that our caller may ignore: the server gets the kernel's defaults.
 _DEFAULTS = (
