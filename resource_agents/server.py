@@ -113,7 +113,10 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A line of the server's own output that names a cause. ``pattern`` is searched in one line at a time."""
+    """A line of the server's own output that names a cause. ``pattern`` is searched in one line at a time.
+
+    Its groups called ``file`` and ``line``, where it has them, are the place that the reason names.
+    """
 
     pattern: str
     cause: str
@@ -122,11 +125,15 @@ class Signature:
 
 
 class ConfigurationUnreadable(Exception):
-    """The server's configuration could not be read; ``fault`` says what and where."""
+    """The server's configuration could not be read; ``fault`` says what and where.
 
-    def __init__(self, fault: Fault) -> None:
+    ``files`` are those read so far, the one that failed included: a change of one may mend it.
+    """
+
+    def __init__(self, fault: Fault, files: Iterable[str] = ()) -> None:
         super().__init__(fault.reason)
         self.fault = fault
+        self.files = tuple(files)
 
 
 class Server(ABC):
@@ -199,6 +206,10 @@ class Server(ABC):
         """Whether this process, without a living parent of its kind, can only be an orphan of this very instance."""
         return self.is_kin(process) and process.argv[1:] == self.start_command().argv[1:]
 
+    def claims(self, process: Process) -> bool:  # noqa: ARG002
+        """Whether the process alone proves that it is this very instance's, whatever its parent or its sockets."""
+        return False
+
     @property
     def programs(self) -> frozenset[str]:
         """Real paths of the programs that this server's processes run."""
@@ -207,6 +218,10 @@ class Server(ABC):
     def checks_at(self, level: int) -> tuple[Request | Exchange, ...]:  # noqa: ARG002
         """What a monitor of this OCF check level asks besides the health request; empty for levels it does not have."""
         return ()
+
+    def command_at(self, level: int) -> Command | None:  # noqa: ARG002
+        """A program that a monitor of this OCF check level runs besides; its exit status 0 means healthy."""
+        return None
 
     def reload_command(self) -> Command | None:
         """The server's own reload command, to be run only after a good configuration test; None: ``reload_signal``."""
@@ -246,13 +261,22 @@ class Server(ABC):
 
     def explain(self, lines: Iterable[str], reason: str) -> Fault | None:
         """The fault that the first line with a known signature proves; None when no line does."""
-        for line in lines:
+        said = iter(lines)
+        for line in said:
             for signature in self.signatures:
-                if re.search(signature.pattern, line):
-                    return Fault(
-                        signature.cause, signature.kind, f"{reason}: {signature.cause}", line.strip(), signature.advice
-                    )
+                if match := re.search(signature.pattern, line):
+                    proof = line.strip()
+                    if proof.endswith(":"):  # the sentence goes on in the next line
+                        proof = f"{proof} {next(said, '').strip()}".strip()
+                    words = f"{reason}: {signature.cause}{_place(match)}"
+                    return Fault(signature.cause, signature.kind, words, proof, signature.advice)
         return None
+
+
+def _place(match: re.Match[str]) -> str:
+    """Where a signature's groups say that the mistake is."""
+    groups = match.groupdict()
+    return f" at {groups['file']}:{groups['line']}" if groups.get("file") and groups.get("line") else ""
 
 
 def load(agent: str) -> type[Server]:

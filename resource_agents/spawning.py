@@ -6,7 +6,9 @@ get is the server's. Output goes to a file, never to a pipe: a server must not d
 
 from __future__ import annotations
 
+import errno
 import os
+import pwd
 import signal
 from pathlib import Path
 
@@ -32,7 +34,7 @@ def spawn(command: Command, output: Path, group: Cgroup | None) -> Identity:
     """Start ``command``; its stdout and stderr go to ``output``, emptied first. Raises ``OSError``."""
     argv = list(command.argv)
     if command.user:
-        argv = ["setpriv", f"--reuid={command.user}", f"--regid={command.user}", "--init-groups", "--", *argv]
+        argv = ["setpriv", f"--reuid={command.user}", f"--regid={_group(command.user)}", "--init-groups", "--", *argv]
     output.unlink(missing_ok=True)
     pid = os.posix_spawn(
         "/bin/sh",
@@ -49,6 +51,14 @@ def spawn(command: Command, output: Path, group: Cgroup | None) -> Identity:
     )
     process = look(pid)
     return process.identity if process else Identity(pid, 0)
+
+
+def _group(user: str) -> int:
+    """The user's own group; its name may be another. Raises ``OSError`` for a user that is not there."""
+    try:
+        return pwd.getpwnam(user).pw_gid
+    except KeyError:
+        raise OSError(errno.EINVAL, f"there is no user {user!r}") from None
 
 
 def exit_status(pidfd: int) -> int | None:

@@ -1,0 +1,45 @@
+"""Command lines of programs with one-letter options, as getopt(3) reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def options(words: Sequence[str], with_value: str) -> list[tuple[str, str]]:
+    """Letters and values up to the first word that is no option; ``with_value`` lists the letters that take one."""
+    found: list[tuple[str, str]] = []
+    at = 0
+    while at < len(words) and len(words[at]) > 1 and words[at][0] == "-":
+        word, at = words[at], at + 1
+        for place, letter in enumerate(word[1:], 2):
+            if letter not in with_value:
+                found.append((letter, ""))
+                continue
+            if word[place:]:
+                found.append((letter, word[place:]))
+            elif at < len(words):
+                found.append((letter, words[at]))
+                at += 1
+            break
+    return found
+
+
+def last(found: Iterable[tuple[str, str]], letter: str) -> str:
+    """The value of the last option with this letter; empty when there is none."""
+    return next((value for name, value in reversed(list(found)) if name == letter), "")
+
+
+def rejoined(title: str) -> list[str]:
+    """The words of a command line that was joined with spaces; an option's value keeps the spaces inside it.
+
+    A value that itself has a word beginning with "-" cannot be told from two options.
+    """
+    words: list[str] = []
+    value = False
+    for word in title.split(" "):
+        if value and words and not word.startswith("-"):
+            words[-1] = f"{words[-1]} {word}"
+            continue
+        words.append(word)
+        value = len(words) > 1 and not word.startswith("-")
+    return words

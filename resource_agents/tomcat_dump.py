@@ -1,0 +1,56 @@
+"""A thread dump from a JVM that is about to be killed: SIGQUIT, and a short wait until it is in the log.
+
+Only a process that handles SIGQUIT is asked, as the kernel says (proc(5), SigCgt): a JVM under ``-Xrs``, one that is
+still starting, or jsvc's parent would die of it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from resource_agents.processes import Process, send
+
+#: Longest wait for a dump, in seconds.
+PATIENCE = 1.0
+
+#: What HotSpot writes behind the threads.
+_END = b"JNI global ref"
+
+
+def handles(pid: int, number: int) -> bool:
+    """Whether the process has a handler for this signal."""
+    with suppress(OSError, ValueError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
+
+
+def ask(process: Process, log: str) -> bool:
+    """Ask a JVM for its threads; True when they are in ``log``. Never raises."""
+    before = _size(log)
+    if process.state == "T" or not handles(process.pid, signal.SIGQUIT) or not send(process.identity, signal.SIGQUIT):
+        return False
+    deadline = time.monotonic() + PATIENCE
+    while _END not in _since(log, before):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def _size(path: str) -> int:
+    with suppress(OSError):
+        return os.stat(path).st_size
+    return 0
+
+
+def _since(path: str, begin: int) -> bytes:
+    with suppress(OSError), open(path, "rb") as file:
+        file.seek(begin)
+        return file.read(8 << 20)
+    return b""
