@@ -97,7 +97,7 @@ def describe(watch: Watch) -> Reply:
         "agent": watch.config.agent,
         "phase": state.phase.value,
         "wanted": state.wanted.value,
-        "main_pid": watch.remembered.main.pid if watch.remembered else None,
+        "main_pid": watch.remembered.main.pid if watch.remembered and not state.dead else None,
         "since": clock - state.since,
         "reason": state.reason,
         "cause": state.fault.cause if state.fault else None,

@@ -70,7 +70,7 @@ def members(server: Server, remembered: Remembered | None, group: Cgroup | None)
     for process in table.values():
         if process.sid in sessions and process.start >= earliest:
             ours[process.pid] = process
-    for process in _socket_holders(server, table):
+    for process in (*_socket_holders(server, table), *filter(server.claims, table.values())):
         ours[process.pid] = process
     _add_descendants(ours, table)
     return [process for process in ours.values() if not process.dead]

@@ -65,6 +65,8 @@ def start(
             if fault is not None:
                 return Started(fault, remembered, notes=notes)
     layout = layout_of(server)
+    if not swept and server.leftovers():
+        notes += leftovers.remove(server, layout, ())
     before = leftovers.semaphore_sets() if layout.semaphores else []
     log = Log(layout.error_log)
     grouped = group is not None and group.make()

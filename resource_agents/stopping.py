@@ -35,7 +35,7 @@ def stop(
         if family and main is None:
             notes += (f"orphans {_pids(family)}",)
         if main is not None and gentle and not _any_stopped(family):
-            _climb_down(server, main, family, patience)
+            _climb_down(server, main, family, patience, reserve)
         elif main is not None and not _any_stopped(family):
             _terminate(family, patience, min(TERM_SECONDS, patience.left(reserve) / 2))
         server.before_kill(main)
@@ -57,20 +57,22 @@ def _sweep_group(
     return not on(layout_of(server).addresses, listening())
 
 
-def _climb_down(server: Server, main: Process, family: list[Process], patience: Patience) -> None:
+def _climb_down(server: Server, main: Process, family: list[Process], patience: Patience, reserve: float) -> None:
     command = server.stop_command()
     if command is not None:
-        run(command.argv, patience.left() * 0.5, command.env, user=command.user, cwd=command.cwd)
-        if not patience.wait_gone([main.identity], patience.left() * 0.25):
+        run(command.argv, patience.left(reserve) * 0.5, command.env, user=command.user, cwd=command.cwd)
+        if not patience.wait_gone([main.identity], patience.left(reserve) * 0.25):
             return
     for rung in server.ladder:
         send(main.identity, rung.signal)
-        if not patience.wait_gone([main.identity], min(patience.seconds * rung.share, rung.limit)):
+        if not patience.wait_gone(
+            [main.identity], min(patience.seconds * rung.share, rung.limit, patience.left(reserve))
+        ):
             break
-    orphans = patience.wait_gone([process.identity for process in family], TERM_SECONDS)
+    orphans = patience.wait_gone([process.identity for process in family], min(TERM_SECONDS, patience.left(reserve)))
     for identity in orphans:  # the main process went and left them: nobody else will tell them
         send(identity, signal.SIGTERM)
-    patience.wait_gone(orphans, TERM_SECONDS)
+    patience.wait_gone(orphans, min(TERM_SECONDS, patience.left(reserve)))
 
 
 def _terminate(family: list[Process], patience: Patience, seconds: float) -> None:

@@ -40,6 +40,9 @@ from resource_agents.cgroups import Cgroup, place
 from resource_agents.families import Remembered, find_main
 from resource_agents.server import Server, load
 
+#: What a note of an action becomes, by its first word.
+NOTES = {"orphans": "orphans-ended", "worker": "worker-replaced"}
+
 
 def now() -> float:
     """Seconds since boot, suspended time included; never jumps with the wall clock (clock_gettime(2))."""
@@ -210,7 +213,7 @@ class Engine:
         if ended.number == watch.state.action:
             watch.remembered, watch.server = ended.remembered, ended.server
             for note in ended.notes:
-                message = "orphans-ended" if note.startswith("orphans") else "leftovers-removed"
+                message = NOTES.get(note.split()[0], "leftovers-removed")
                 self._tell(watch.name, Tell(message, note, watch.state.incident))
             if ended.adopted and ended.remembered is not None and ended.fault is None:
                 detail = f"found running as pid {ended.remembered.main.pid}"

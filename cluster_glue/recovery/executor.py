@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from cluster_glue.recovery.model import Action, Run
 from ocf.faults import Fault, Kind, unknown
 from resource_agents.cgroups import Cgroup
 from resource_agents.checking import check, reload
-from resource_agents.families import Remembered
+from resource_agents.families import Remembered, members
 from resource_agents.patience import Cancelled, Patience
+from resource_agents.processes import Identity, send
 from resource_agents.server import Server
 from resource_agents.starting import start
 from resource_agents.stopping import stop
@@ -50,6 +52,7 @@ class Executor:
         self._report = report
         self._flight: _Flight | None = None
         self._stopped_by = -1
+        self._spared: Identity | None = None
 
     def run(self, order: Run, server: Server, remembered: Remembered | None) -> None:
         """Begin an action; one that is still in flight is called off, and awaited first."""
@@ -83,7 +86,21 @@ class Executor:
             ended = Ended(order.number, order.action, fault, remembered, server)
         self._report(ended)
 
+    def _cured(self, server: Server, remembered: Remembered | None) -> bool:
+        """Try the server's cheaper cure of a stall, once for each main process: the start that follows adopts it."""
+        if type(server).cheaper_cure is Server.cheaper_cure:
+            return False
+        family = members(server, remembered, self._group)
+        main = next((process for process in family if server.is_main(process)), None)
+        if main is None or main.identity == self._spared:
+            return False
+        self._spared = main.identity
+        reached = [send(process.identity, signal.SIGKILL) for process in server.cheaper_cure(family)]
+        return any(reached)
+
     def _do(self, order: Run, server: Server, remembered: Remembered | None, patience: Patience) -> Ended:
+        if order.action is Action.STOP and not order.gentle and self._cured(server, remembered):
+            return Ended(order.number, order.action, None, remembered, server, notes=("worker replaced",))
         if order.action is Action.STOP:
             fault, notes = stop(server, remembered, self._group, patience, order.gentle)
             self._stopped_by = order.number if fault is None else -1
@@ -92,6 +109,7 @@ class Executor:
             swept = self._stopped_by == order.number - 1
             started = start(self.make, server, remembered, self._group, self.output, patience, swept)
             now = started.server or server
+            self._spared = None if started.fault is None else self._spared
             return Ended(
                 order.number, order.action, started.fault, started.remembered, now, started.adopted, started.notes
             )

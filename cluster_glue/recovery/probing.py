@@ -10,9 +10,9 @@ from cluster_glue.recovery.model import Answered, Event, Failed, Tell
 from cluster_glue.recovery.sensors.doubt import Asked, Doubt
 from cluster_glue.recovery.sensors.probe import ask, to_event
 from ocf.faults import Kind
-from resource_agents.families import layout_of
+from resource_agents.families import layout_of, members
 from resource_agents.http import Answer, Verdict
-from resource_agents.server import Address, Exchange, Request
+from resource_agents.server import Address, Exchange, Request, Server
 
 if TYPE_CHECKING:
     from cluster_glue.recovery.engine import Watch
@@ -35,6 +35,7 @@ class Probing:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._void = False
+        self._bad_since: float | None = None
 
     def begin(self) -> None:
         """Begin to ask, if there is anything to ask."""
@@ -79,7 +80,8 @@ class Probing:
             event = self._doubt.judge(event, Asked(due, began, loop.time(), policy.probe_timeout))
             self._say_void(event)
             self.failing = isinstance(event, Failed) and event.fault.kind is not Kind.OURS
-            self._post(self._watch.name, event)
+            if not self._left_to_its_watchdog(loop.time()):
+                self._post(self._watch.name, await self._examined(event))
             wait = policy.retry_interval if isinstance(event, Failed) else policy.probe_interval
 
     async def _ask(self) -> Answer:
@@ -90,6 +92,23 @@ class Probing:
             if answer.verdict is not Verdict.GOOD:
                 break
         return answer
+
+    def _left_to_its_watchdog(self, now: float) -> bool:
+        """Whether the server's own watchdog still has time to mend what the latest probe found."""
+        if not self.failing:
+            self._bad_since = None
+            return False
+        self._bad_since = self._bad_since or now
+        return now - self._bad_since < self._watch.server.grace
+
+    async def _examined(self, event: Answered | Failed) -> Answered | Failed:
+        """A failure with the better reason that the server's process tree may give."""
+        server, remembered = self._watch.server, self._watch.remembered
+        if not self.failing or not isinstance(event, Failed) or type(server).examine is Server.examine:
+            return event
+        family = await asyncio.to_thread(members, server, remembered, self._watch.group)
+        fault = server.examine(family, answered=False)
+        return event if fault is None else Failed(fault, event.hard)
 
     def _port_empty(self) -> bool:
         addresses = layout_of(self._watch.server).addresses

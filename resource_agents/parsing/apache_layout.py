@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from resource_agents.parsing.addresses import listened
 from resource_agents.parsing.apache_conf import Directive, Reader, Section
 from resource_agents.parsing.apache_program import compiled
+from resource_agents.parsing.doors import Door
 from resource_agents.parsing.faults import unreadable
 from resource_agents.server import Address, ConfigurationUnreadable
 
@@ -22,15 +23,6 @@ _ENGINES = frozenset({"sslengine", "gnutlsenable"})
 _CERTIFICATES = frozenset({"sslcertificatefile", "sslcertificatekeyfile", "gnutlscertificatefile"})
 _STATUS = frozenset({"server-status", "server_status"})
 _HOST_NAME = re.compile(r"(?:\w+://)?([A-Za-z0-9.-]+)(?::\d+)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """A way to ask the server: an address, a path it answers by itself ("" when there is none), and the host name."""
-
-    address: Address
-    path: str = ""
-    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,6 @@ class Configuration:
     error_log: str
     files: tuple[str, ...]
     terminate_timeout: float = TERMINATE_TIMEOUT
-    has_pin: bool = False
 
 
 def read(instance: Path) -> Configuration:
@@ -110,8 +109,7 @@ def _read_seven(
         user=_text(root, "user"),
         error_log=_under(config, _expand(error_log, names) or "../logs/errors"),
         files=files,
-        terminate_timeout=_seconds(magnus),
-        has_pin=any(_name(element) == "pin" and (element.text or "").strip() for element in root.iter()),
+        terminate_timeout=terminate_timeout(magnus),
     )
 
 
@@ -135,7 +133,7 @@ def _read_six(
         user=magnus.get("user", ""),
         error_log=_under(config, error_log),
         files=files,
-        terminate_timeout=_seconds(magnus),
+        terminate_timeout=terminate_timeout(magnus),
     )
 
 
@@ -184,7 +182,8 @@ def _under(config: Path, path: str) -> str:
     return os.path.normpath(config / path)
 
 
-def _seconds(magnus: dict[str, str]) -> float:
+def terminate_timeout(magnus: dict[str, str]) -> float:
+    """Seconds that a worker waits for busy sessions at an orderly end."""
     try:
         return float(magnus["terminatetimeout"])
     except (KeyError, ValueError):

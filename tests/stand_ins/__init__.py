@@ -1,0 +1,1 @@
+"""Stand-ins for products that could not be had; see README.rst."""

@@ -1,0 +1,1 @@
+"""Stand-in for Sun ONE / iPlanet Web Server; see ../README.rst."""

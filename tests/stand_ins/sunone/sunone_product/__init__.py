@@ -1,0 +1,1 @@
+"""What the stand-in's copied interpreters run: watchdog, primordial, worker. Standard library only."""
