@@ -17,6 +17,10 @@ from typing import Any
 LONGEST_REPLY = 16 * 1024 * 1024
 
 
+#: Seconds before a daemon that hung up is asked again.
+AGAIN = 0.05
+
+
 class AskError(Exception):
     """The daemon could not be asked. The message says why; ``remedy`` what to do."""
 
@@ -54,9 +58,7 @@ def ask(path: Path, request: dict[str, Any], timeout: float = 5.0) -> dict[str, 
     """
     deadline = time.monotonic() + timeout
     try:
-        with connected(path, timeout) as line:
-            line.sendall(json.dumps(request).encode() + b"\n")
-            text = _read_line(line, deadline)
+        text = _exchange(path, json.dumps(request).encode() + b"\n", deadline)
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
         raise NotRunning(f"koboshi is not running (nobody listens on {path})") from None
     except PermissionError:
@@ -72,6 +74,20 @@ def ask(path: Path, request: dict[str, Any], timeout: float = 5.0) -> dict[str, 
     if not isinstance(reply, dict) or not isinstance(reply.get("ok"), bool):
         raise Nonsense(f"koboshi's answer could not be understood ({path})")
     return reply
+
+
+def _exchange(path: Path, request: bytes, deadline: float) -> bytes:
+    """One exchange; tried anew when a crowded daemon hung up before it had read the request."""
+    while True:
+        left = max(0.001, deadline - time.monotonic())
+        try:
+            with connected(path, left) as line:
+                line.sendall(request)
+                return _read_line(line, deadline)
+        except (ConnectionResetError, BrokenPipeError):
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(AGAIN)
 
 
 def connected(path: Path, timeout: float) -> socket.socket:

@@ -95,6 +95,8 @@ class ResourceCheck:
             elif agent is not None:
                 valid = nearest(name, [*OWN, *POLICY, *known])
                 self._say(f"there is no such parameter of {agent.name}, nor of a resource", valid, name)
+            elif difflib.get_close_matches(name, [*OWN, *POLICY], 1, 0.8):
+                self._say("there is no such parameter of a resource", nearest(name, [*OWN, *POLICY]), name)
         for name, parameter in known.items():
             if name not in given:
                 self._check_parameter(parameter, parameter.default)

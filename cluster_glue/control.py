@@ -5,6 +5,7 @@ one JSON object in one line (at most 64 KiB, within 5 s) and gets one JSON line 
 
 * ``{"do": "status"}``, ``{"do": "reload-config"}``
 * ``{"do": "start"}``, and so ``stop``, ``restart``, ``reload``, ``clear``, ``resume``, with ``"resource": NAME``
+* ``{"do": "ocf", ...}``, a cluster's action (:mod:`cluster_glue.conversation` has its fields), and ``{"do": "ping"}``
 * ``{"do": "pause", "resource": NAME, "for": SECONDS, "reason": TEXT}``
 
 The reply has ``"ok": true``, or ``"ok": false`` with ``error`` and ``remedy``. When too many connections are open, the
@@ -33,7 +34,7 @@ MOST = 64
 #: Seconds for a whole request to arrive, and for a reply to be fetched.
 PATIENCE = 5.0
 
-#: Seconds that the daemon may take to answer.
+#: Seconds that the daemon may take to answer, where the request does not say.
 ANSWER_TIME = 30.0
 
 
@@ -84,7 +85,7 @@ class Control:
             self._drop_lock()
             raise
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(lambda: _Conversation(self), sock=listener, backlog=128)
+        self._server = await loop.create_unix_server(lambda: _Conversation(self), sock=listener, backlog=MOST)
 
     async def stop(self) -> None:
         """Listen no longer; conversations are broken off."""
@@ -167,10 +168,15 @@ class _Conversation(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._timer = self._loop.call_later(self._control.patience, self._too_late)
-        self._peer = _peer(transport)
-        self._control.admit(self)
+        line = transport.get_extra_info("socket")
+        self._peer = _peer(line)
         if self._peer.uid not in (0, os.geteuid()):
             self._reply(no("this user may not talk to koboshi", "ask as root or as the user it runs as (sudo)"))
+        else:
+            # What waited in the queue has sent its request already: read it before anybody is asked to make room.
+            with suppress(OSError):
+                self.data_received(os.read(line.fileno(), LONGEST_REQUEST))
+        self._control.admit(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._timer.cancel()
@@ -204,7 +210,8 @@ class _Conversation(asyncio.Protocol):
             self._reply(no(request, "use the koboshi command of the daemon's version"))
             return
         try:
-            reply = await asyncio.wait_for(self._control.answer(request, self._peer), ANSWER_TIME)
+            within = max(ANSWER_TIME, request.get("timeout", 0.0))  # a cluster's action has its own time
+            reply = await asyncio.wait_for(self._control.answer(request, self._peer), within)
             text = encode(reply)
         except Exception as error:  # whatever it is, the asker gets an answer and the daemon goes on
             reply = no(f"koboshi could not answer: {type(error).__name__}: {error}", "this is a defect: report it")
@@ -225,6 +232,5 @@ class _Conversation(asyncio.Protocol):
         self._reply(no(f"no whole request came within {self._control.patience:g} s", "end the request with a newline"))
 
 
-def _peer(transport: asyncio.Transport) -> Peer:
-    line = transport.get_extra_info("socket")
+def _peer(line: socket.socket) -> Peer:
     return Peer(*struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 from cluster_glue.messages import sanitise
@@ -12,6 +13,24 @@ LONGEST_REQUEST: Final = 65536
 #: Requests that name a resource, and those that do not.
 ABOUT_A_RESOURCE: Final = frozenset({"start", "stop", "restart", "reload", "clear", "resume", "pause"})
 ABOUT_THE_DAEMON: Final = frozenset({"ping", "status", "reload-config"})
+
+#: What belongs to a cluster's action, and of which type it is.
+OCF_FIELDS: Final[dict[str, Any]] = {
+    "action": str,
+    "agent": str,
+    "instance": str,
+    "values": dict,
+    "timeout": int | float,
+    "interval": int | float,
+    "probe": bool,
+    "level": int,
+}
+
+#: An instance becomes part of file names.
+INSTANCE: Final = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9._:-]{0,254}")
+
+#: Seconds; no cluster waits longer for an action.
+LONGEST_ACTION: Final = 86400.0
 
 #: Seconds; a pause ends by itself, and this one is as good as for ever.
 LONGEST_PAUSE: Final = 366 * 86400.0
@@ -26,6 +45,8 @@ def understand(line: bytes) -> dict[str, Any] | str:
     if not isinstance(request, dict):
         return "the request is not a JSON object"
     do = request.get("do")
+    if do == "ocf":
+        return _ocf(request)
     if not isinstance(do, str) or do not in ABOUT_A_RESOURCE | ABOUT_THE_DAEMON:
         return f"there is no request {sanitise(str(do), 60)!r}"
     if do in ABOUT_THE_DAEMON:
@@ -41,6 +62,23 @@ def understand(line: bytes) -> dict[str, Any] | str:
         if not 0 < seconds <= LONGEST_PAUSE:
             return f"a pause lasts more than 0 and at most {LONGEST_PAUSE:g} s"
         understood |= {"for": float(seconds), "reason": sanitise(str(reason or ""), 200)}
+    return understood
+
+
+def _ocf(request: dict[str, Any]) -> dict[str, Any] | str:
+    """A cluster's action, as :mod:`resource_agents.entry` sends it."""
+    understood: dict[str, Any] = {"do": "ocf"}
+    for field, kind in OCF_FIELDS.items():
+        value = request.get(field)
+        if isinstance(value, bool) is not (kind is bool) or not isinstance(value, kind):
+            return f"an ocf request needs a proper {field}"
+        understood[field] = value
+    if not INSTANCE.fullmatch(understood["instance"]):
+        return "an ocf request names an instance in 1 to 255 letters, digits and ._:-, not beginning with a dot"
+    if not all(isinstance(value, str) for value in understood["values"].values()):
+        return "an ocf request has values that are text"
+    if not (0 < understood["timeout"] <= LONGEST_ACTION and 0 <= understood["interval"] <= LONGEST_PAUSE):
+        return f"an ocf request has a timeout above 0 and at most {LONGEST_ACTION:g} s, and an interval of 0 or more"
     return understood
 
 

@@ -22,6 +22,7 @@ from cluster_glue.connectors.standalone import Standalone
 from cluster_glue.control import Control
 from cluster_glue.herald import Herald
 from cluster_glue.journal import Journal
+from cluster_glue.messages import SEVERITIES
 from cluster_glue.notify import Notifier
 from cluster_glue.ocf_service import OcfService
 from cluster_glue.recovery.attendance import Sensors
@@ -62,11 +63,12 @@ class Daemon:
         self.path, self.config, self.runtime = path, config, runtime
         self.started = time.time()
         self._notifier = Notifier()
-        self._syslog = Syslog(config.settings.syslog)
+        self._syslog = Syslog(config.settings.syslog, SEVERITIES[config.settings.log_level])
         self._herald = Herald(self._syslog, echo)
         self._journal = Journal(state / "journal.sqlite", self._lost, self._back)
         self._herald.journal = self._journal
         self._end = asyncio.Event()
+        self._serving = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self.engine: Engine
         self.ocf: OcfService
@@ -80,6 +82,7 @@ class Daemon:
         self.engine.observers += [sensors, self.ocf]
         control = Control(self.runtime / "control.sock", Answers(self).answer)
         await control.start()
+        self._serving = True
         for name, resource in self.config.resources.items():
             self.engine.add(resource, self._journal.last_incident(name))
         self.ocf.take_up()
@@ -128,7 +131,8 @@ class Daemon:
 
     def close(self) -> None:
         """Last words."""
-        self.say("daemon-ended", "the web servers are left as they are")
+        if self._serving:  # a second daemon in one place ends without a word in the first one's journal
+            self.say("daemon-ended", "the web servers are left as they are")
         self._journal.close()
         self._syslog.close()
 

@@ -56,7 +56,7 @@ class Journal:
         self._changed = threading.Condition()
         self._closing = False
         self._written = self._accepted = 0
-        self._lost_before = 0
+        self._reported = 0
         self._failing = False
         self._database: Database | None = None
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
@@ -132,7 +132,8 @@ class Journal:
         if self._failing:
             self._failing = False
             with suppress(Exception):  # whoever listens may be ending; the journal goes on
-                self._on_back(self.lost - self._lost_before)
+                self._on_back(self.lost - self._reported)
+            self._reported = self.lost
         return True
 
     def _failed(self, error: Exception) -> None:
@@ -144,7 +145,7 @@ class Journal:
             with suppress(OSError):
                 text = f"{self.path} is unusable ({error}) and was set aside as {set_aside(self.path).name}"
         if not self._failing:
-            self._failing, self._lost_before = True, self.lost
+            self._failing = True
             with suppress(Exception):
                 self._on_loss(sanitise(text))
 

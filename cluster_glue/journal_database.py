@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from cluster_glue.journal_reader import NOTHING, SCHEMA, VERSION
-from cluster_glue.messages import sanitise
+from cluster_glue.messages import EXPLANATIONS, sanitise
 from cluster_glue.recovery.model import Tell
 from ocf.faults import Fault
 
@@ -142,11 +142,13 @@ class Database:
                 key,
             )
             run("DELETE FROM incident WHERE id <= (SELECT max(id) FROM incident) - ?", (self._keep,))
-        elif fault.cause != NOTHING.cause or entry.message != "evidence-kept":
-            better = "1" if entry.message == "evidence-kept" else "reason = ''"
+        elif entry.fault is not None:
+            # A diagnosis knows better than what was seen at once, but never replaces a name with "unknown".
+            named = entry.message in EXPLANATIONS and fault.cause != NOTHING.cause
+            vague = f"cause = '{NOTHING.cause}'" if entry.message in EXPLANATIONS else "reason = ''"
             run(
                 "UPDATE incident SET cause = ?, kind = ?, reason = ?, proof = ?, advice = ?"
-                f" WHERE resource = ? AND number = ? AND {better}",
+                f" WHERE resource = ? AND number = ? AND {'1' if named else vague}",
                 (*told, *key),
             )
         if entry.message in ENDINGS:

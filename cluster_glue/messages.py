@@ -38,6 +38,12 @@ GROUPS: Final = {
     "9": "koboshi itself",
 }
 
+#: Groups whose lines show the proof; the others would only repeat it.
+PROVED: Final = "14"
+
+#: Messages whose fault says more about an incident than what was seen when it began.
+EXPLANATIONS: Final = frozenset({"evidence-kept", "explained"})
+
 _ESCAPES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\r\n]*(?:\x07|\x1b\\|\x9c)?"  # OSC, DCS and their kin
@@ -83,6 +89,8 @@ _ENTRIES = (
             "Read the proof and the server's error log; koboshi tries again while the budget lasts."),
     Message("KOB119", "stop-failed", "crit", "Something of the server could not be ended, so nothing may be started.",
             "End what the sentence names (a process in state D waits for its disk), then `koboshi clear RESOURCE`."),
+    Message("KOB120", "sighting", "warning", "A look at the server's processes or sockets showed something odd.",
+            "Nothing at once: a sighting alone restarts nothing. If it comes often, look at what the sentence names."),
     Message("KOB210", "restarting", "warning", "koboshi restarts the server; of its own accord only within the budget.",
             "Nothing; the next message says how it went."),
     Message("KOB211", "waiting", "warning", "The next restart is put off: a crash loop must not burn the budget.",
@@ -95,6 +103,10 @@ _ENTRIES = (
             "Nothing."),
     Message("KOB215", "evidence-kept", "info", "What showed the cause was kept with the incident.",
             "Read it with `koboshi why`."),
+    Message("KOB216", "explained", "info", "How the main process ended is known now.",
+            "Read it with `koboshi why`."),
+    Message("KOB217", "worker-replaced", "notice", "A hung child was ended, for a healthy parent to replace it.",
+            "Nothing."),
     Message("KOB310", "recovered", "notice", "The server serves again; the incident is closed.",
             "Read `koboshi why` for the cause, so that it does not come again."),
     Message("KOB311", "up", "info", "The server is up.", "Nothing."),
@@ -137,6 +149,8 @@ _ENTRIES = (
             "Nothing; the number of lost entries is in the sentence."),
     Message("KOB916", "state-lost", "error", "What koboshi knows of a resource could not be saved; recovery goes on.",
             "Free space in the runtime directory: if koboshi is killed now, it forgets the restarts of this window."),
+    Message("KOB917", "sensor-lost", "warning", "One of koboshi's ways to see is not to be had; the others go on.",
+            "Mend what the sentence names, often a limit on open files."),
 )  # fmt: skip
 
 CATALOGUE: Final = {message.name: message for message in _ENTRIES}
@@ -183,7 +197,7 @@ def render(resource: str, tell: Tell) -> str:
     """One line for people. ``resource`` is empty when koboshi speaks of itself."""
     message = CATALOGUE[tell.message]
     line = f"{resource or 'koboshi'} {message.name}: {sanitise(tell.detail) or message.meaning}"
-    if tell.fault is not None and tell.fault.proof:
+    if tell.fault is not None and tell.fault.proof and (message.id[3] in PROVED or message.name in EXPLANATIONS):
         line += f" | {sanitise(tell.fault.proof)}"
     marks = [message.id]
     if tell.fault is not None:

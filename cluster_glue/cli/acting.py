@@ -175,10 +175,11 @@ def _reload_koboshi(as_json: bool) -> None:
     try:
         reply = daemon.request({"do": "reload-config"}, 60.0)
     except Failure as failure:
-        if failure.code == FAILED:
-            failure.code = USAGE
-            failure.remedy = "mend it and reload; koboshi goes on with the configuration it had"
-        raise
+        if failure.code != FAILED:
+            raise
+        sentence = "koboshi's new configuration is wrong" if failure.details else failure.message
+        remedy = "mend it and reload; koboshi goes on with the configuration it had"
+        raise Failure(USAGE, sentence, remedy, failure.details) from None
     _say(reply, "koboshi took its configuration anew", as_json)
 
 

@@ -27,7 +27,9 @@ def request(content: dict[str, Any], timeout: float = 10.0) -> dict[str, Any]:
         raise Failure(DENIED if isinstance(error, Refused) else NOT_RUNNING, str(error), error.remedy) from None
     if not reply["ok"]:
         sentence, remedy = str(reply.get("error") or "koboshi says no"), str(reply.get("remedy") or "")
-        raise Failure(UNKNOWN if reply.get("unknown") else FAILED, sentence, remedy)
+        errors = reply.get("errors")
+        details = [str(line) for line in errors] if isinstance(errors, list) else []
+        raise Failure(UNKNOWN if reply.get("unknown") else FAILED, sentence, remedy, details)
     return reply
 
 
@@ -82,7 +84,7 @@ def _configured() -> list[str]:
 
 def argument(required: bool = True) -> Callable[[Decorated], Decorated]:
     """The RESOURCE argument of a command."""
-    return click.argument("resource", required=required, default=None, shell_complete=complete_resource)
+    return click.argument("resource", required=required, shell_complete=complete_resource)
 
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from typing import IO, Any, Final
 
 import click
@@ -28,16 +29,17 @@ CODES: Final = {
 
 
 class Failure(click.ClickException):
-    """A command that failed, in one sentence with its remedy."""
+    """A command that failed, in one sentence with its remedy; ``details`` are lines of their own below it."""
 
-    def __init__(self, code: int, sentence: str, remedy: str = "") -> None:
+    def __init__(self, code: int, sentence: str, remedy: str = "", details: Iterable[str] = ()) -> None:
         super().__init__(sentence)
         self.code = code
         self.remedy = remedy
+        self.details = tuple(details)
 
     def format_message(self) -> str:
         words = f"{self.message}; {self.remedy}" if self.remedy else self.message
-        return "\n".join(sanitise(line, 800) for line in words.splitlines())
+        return "\n".join(sanitise(line, 800) for line in (words, *self.details))
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(f"koboshi: {self.format_message()}", file=file, err=file is None)

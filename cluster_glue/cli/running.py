@@ -15,7 +15,7 @@ from cluster_glue.cli import daemon, words
 from cluster_glue.cli.failure import FAILED, USAGE, Failure
 
 if TYPE_CHECKING:
-    from cluster_glue.config import Config
+    from cluster_glue.config import Config, ConfigErrors
 
 FILE = click.Path(path_type=Path)
 
@@ -42,7 +42,7 @@ def run(file: Path | None, check: bool) -> int:
     try:
         return service.main(path, echo=_echo)
     except ConfigErrors as errors:
-        raise Failure(USAGE, f"the configuration is wrong, so nothing is started\n{errors}") from None
+        raise _wrong(errors) from None
     except (ControlError, places.PlaceError) as error:
         raise Failure(FAILED, str(error)) from None
 
@@ -110,8 +110,13 @@ def _checked(path: Path) -> Config:
     try:
         return load(path)
     except ConfigErrors as errors:
-        count = len(errors.errors)
-        raise Failure(USAGE, f"{count} {'error' if count == 1 else 'errors'} in the configuration\n{errors}") from None
+        raise _wrong(errors) from None
+
+
+def _wrong(errors: ConfigErrors) -> Failure:
+    count = len(errors.errors)
+    sentence = f"the configuration has {count} {'error' if count == 1 else 'errors'}, so it is not taken"
+    return Failure(USAGE, sentence, details=str(errors).splitlines())
 
 
 def _echo(line: str) -> None:

@@ -79,9 +79,9 @@ def story(incident: Incident, timeline: list[Line]) -> str:
     for line in timeline:
         message = CATALOGUE.get(line.message)
         text = sanitise(line.detail) or (message.meaning if message else "")
-        lines.append(f"{_offset(line.offset):>14}  {line.message:18}{text}")
+        lines.append(f"{_offset(line.offset):>14}  {line.message:19}{text}")
         if line.proof and line.proof != incident.proof:
-            lines.append(f"{'':14}  {'':18}| {sanitise(line.proof)}")
+            lines.append(f"{'':14}  {'':19}| {sanitise(line.proof)}")
     return "\n".join(lines).rstrip()
 
 

@@ -48,6 +48,7 @@ class _Attended:
     main: Identity | None = None
     probing: Probing | None = None
     files: Files | None = None
+    incident: int = 0  # that the latest death opened
 
 
 class Sensors:
@@ -142,10 +143,12 @@ class Sensors:
                 sensor.forget(known.watch.name)
             who = f"the main process (pid {death.identity.pid})"
             self._engine.turn(known.watch, Died(describe_status(death.status, who)))
+            known.incident = known.watch.state.incident
 
     def _explained(self, known: _Attended, death: Death) -> None:
         fault = describe_status(death.status, f"the main process (pid {death.identity.pid})")
-        self._tell(known.watch.name, Tell("explained", fault.reason, known.watch.state.incidents, fault))
+        if known.incident:  # the death of a server that was stopped as asked explains nothing
+            self._tell(known.watch.name, Tell("explained", fault.reason, known.incident, fault))
 
     def _child_died(self, death: ChildDeath) -> None:
         if death.signal:
