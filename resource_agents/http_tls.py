@@ -90,8 +90,8 @@ class Tls:
             return False
         except ssl.SSLCertVerificationError as error:
             raise TlsFailed(f"its certificate is not valid: {error.verify_message}") from None
-        except ssl.SSLEOFError:
-            raise
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            raise  # the other side closed: what that means is not for the handshake to say
         except ssl.SSLError as error:
             raise TlsFailed(error.reason or str(error)) from None
         return True

@@ -118,6 +118,7 @@ class Sensors:
         name = known.watch.name
         if known.main is not None:
             self._deaths.forget(known.main)
+            self._orphans.take(known.main)
         for sensor in (self._states, self._children, self._queues):
             sensor.forget(name)
         known.main = main
@@ -159,10 +160,11 @@ class Sensors:
     async def run(self) -> None:
         """Look at everything, again and again, until cancelled."""
         looks = 0
+        due = self._loop.time() + LOOK
         while True:
+            await asyncio.sleep(due - self._loop.time())
             due = self._loop.time() + LOOK
-            await asyncio.sleep(LOOK)
-            self._doubt.beat(due + LOOK)
+            self._doubt.beat(due)
             looks += 1
             self._orphans.reap(self._deaths.pids)
             suspects = self._look_at_queues()

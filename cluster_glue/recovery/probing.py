@@ -85,10 +85,11 @@ class Probing:
             wait = policy.retry_interval if isinstance(event, Failed) else policy.probe_interval
 
     async def _ask(self) -> Answer:
-        policy = self._watch.config.policy
-        answer = Answer(Verdict.GOOD, 0.0, 0, "")
+        policy, clock = self._watch.config.policy, asyncio.get_running_loop().time
+        answer, end = Answer(Verdict.GOOD, 0.0, 0, ""), clock() + policy.probe_timeout
         for check in self._checks():
-            answer = await ask(check, connect_timeout=policy.connect_timeout, timeout=policy.probe_timeout)
+            left = max(0.0, end - clock())
+            answer = await ask(check, connect_timeout=min(policy.connect_timeout, left), timeout=left)
             if answer.verdict is not Verdict.GOOD:
                 break
         return answer

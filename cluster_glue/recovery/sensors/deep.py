@@ -143,6 +143,7 @@ def _follow(request: Request, timeouts: tuple[float, float]) -> tuple[Verdict, i
                 if target is None:
                     return _judge(request, url, response)
             url = urljoin(url, target)
+            session.close()  # the next request gets a new connection; this one is about to be closed by the server
     return Verdict.WRONG, response.status_code, f"{request.url} redirected more than {request.redirects} times"
 
 

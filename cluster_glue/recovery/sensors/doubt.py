@@ -44,7 +44,10 @@ class Asked:
 
 
 class Doubt:
-    """Remembers when we were absent. ``clock`` and ``boot_clock`` are read, never set."""
+    """Remembers when we were absent. ``beat`` must go on for as long as probes are judged: silence counts as absence.
+
+    ``clock`` and ``boot_clock`` are read, never set.
+    """
 
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, boot_clock: Callable[[], float] = _boottime

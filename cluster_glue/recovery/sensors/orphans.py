@@ -2,8 +2,8 @@
 
 Exit statuses that other code waits for must not be stolen. Every program that koboshi starts itself gets its own
 session (:mod:`ocf.programs`, :mod:`resource_agents.spawning`), so a zombie child that leads no session was never
-started by us: it is an orphan and is reaped at once. A zombie that leads a session may be either; it is left alone for
-``LEADER_PATIENCE``, longer than anybody waits for a program.
+started by us: it is an orphan and is reaped at once. A zombie that leads a session may be either: it is reaped when it
+was handed over (``take``), else left alone for ``LEADER_PATIENCE``, longer than anybody waits for a program.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
-from resource_agents.processes import children
+from resource_agents.processes import Identity, children, state_of
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -37,6 +37,11 @@ class Orphans:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._leaders: dict[int, float] = {}
+        self._taken: dict[int, Identity] = {}
+
+    def take(self, identity: Identity) -> None:
+        """Nobody waits for this process any more: reap it as soon as it is dead, whatever it leads."""
+        self._taken[identity.pid] = identity
 
     def reap(self, spare: Collection[int] = ()) -> dict[int, int]:
         """Reap dead orphans, but none of ``spare``; pid and status of each. Costs a microsecond when nobody is dead."""
@@ -52,7 +57,7 @@ class Orphans:
         for pid in children(os.getpid()):
             if pid in spare or (session := _zombie_session(pid)) is None:
                 continue
-            if session == pid:
+            if session == pid and not self._is_taken(pid):
                 leaders[pid] = self._leaders.get(pid, now)
                 if now - leaders[pid] < LEADER_PATIENCE:
                     continue
@@ -62,7 +67,12 @@ class Orphans:
                     status = result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
                     reaped[pid] = status
         self._leaders = leaders
+        self._taken = {pid: identity for pid, identity in self._taken.items() if state_of(identity)}
         return reaped
+
+    def _is_taken(self, pid: int) -> bool:
+        identity = self._taken.get(pid)
+        return identity is not None and state_of(identity) != ""
 
 
 def _zombie_session(pid: int) -> int | None:
