@@ -16,7 +16,7 @@ import os
 import shlex
 import signal
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from ocf.declarations import ParameterError, truth
 from resource_agents.apache_parameters import PARAMETERS
@@ -81,7 +81,7 @@ class Apache(Server):
         return self._command("-t")
 
     def read_layout(self) -> Layout:
-        said = apache_layout.read(self._asked())
+        said = self._said
         door = doors.choose(said.doors, self.values["port"], truth(self.values["use_ipv6"]))
         return Layout(
             addresses=doors.in_front(said.addresses, door),
@@ -96,7 +96,7 @@ class Apache(Server):
     def checks_at(self, level: int) -> tuple[Request, ...]:
         if level < 10:
             return ()
-        door = doors.choose(apache_layout.read(self._asked()).doors, self.values["port"])
+        door = doors.choose(self._said.doors, self.values["port"])
         if self.values["testconffile"]:
             return (doors.tested(self.values["testconffile"], self.values["testname"], door),)
         return (doors.named(self.values["testurl"], self._pattern10, door),) if self.values["testurl"] else ()
@@ -164,10 +164,11 @@ class Apache(Server):
         except ConfigurationUnreadable:  # Apache may do without; when it cannot, read_layout has the reason
             return self._base_environment()
 
-    def _asked(self) -> apache_layout.Asked:
+    @cached_property
+    def _said(self) -> apache_layout.Apache:
         asked = options(self._options(), _VALUED)
         binary, configfile = self.binary, self.configfile
-        return apache_layout.Asked(
+        said = apache_layout.Asked(
             binary=binary,
             configfile=configfile,
             root=last(asked, "d") or compiled(binary).root or os.path.dirname(os.path.dirname(configfile)),
@@ -176,6 +177,7 @@ class Apache(Server):
             before=tuple(value for letter, value in asked if letter == "C"),
             after=tuple(value for letter, value in asked if letter == "c"),
         )
+        return apache_layout.read(said)
 
 
 @lru_cache(maxsize=64)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from resource_agents.families import layout_of
-from resource_agents.server import Server
+from resource_agents.server import ConfigurationUnreadable, Server
 
 #: Bytes that a server's standard output may grow to, and what is kept of it then.
 OUTPUT_LIMIT, OUTPUT_KEPT = 1 << 20, 1 << 16
@@ -16,8 +15,7 @@ class Files:
     """The configuration files of one server, as they were when this was made."""
 
     def __init__(self, server: Server) -> None:
-        named = layout_of(server).files
-        self._paths = named or tuple(value for value in server.values.values() if value.startswith("/"))
+        self._paths = _read(server) or tuple(value for value in server.values.values() if value.startswith("/"))
         self._before = self._stamps()
 
     def changed(self) -> bool:
@@ -26,6 +24,14 @@ class Files:
 
     def _stamps(self) -> tuple[tuple[int, int, int] | None, ...]:
         return tuple(_stamp(path) for path in self._paths)
+
+
+def _read(server: Server) -> tuple[str, ...]:
+    """The files that were read, up to the one that cannot be read, if there is one."""
+    try:
+        return server.layout.files
+    except ConfigurationUnreadable as unreadable:
+        return unreadable.files
 
 
 def _stamp(path: str) -> tuple[int, int, int] | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 _WORD = re.compile(
     r""""(?P<double>(?:[^"\\]|\\.)*)"|'(?P<single>(?:[^'\\]|\\.)*)'|["'](?P<rest>.*)|\S+""",
-    re.DOTALL,
+    re.DOTALL | re.ASCII,
 )
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _ESCAPED = re.compile(r"""\\([\\"'])""")

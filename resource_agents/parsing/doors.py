@@ -66,7 +66,9 @@ def tested(path: str, name: str, door: Door | None) -> Request:
 
 def in_front(known: tuple[Address, ...], door: Door | None) -> tuple[Address, ...]:
     """All addresses, the one that is asked first."""
-    asked = [each for each in known if door is not None and each.port == door.address.port]
+    if door is None:
+        return known
+    asked = [each for each in known if each == door.address] or [a for a in known if a.port == door.address.port]
     return tuple(dict.fromkeys([*asked, *known]))
 
 

@@ -23,10 +23,11 @@ _TOKEN = re.compile(
     r"""(?P<space>\s+|\#[^\n]*)|(?P<sign>[;{}])"""
     r"""|"(?P<double>(?:[^"\\]|\\.)*)"(?=[\s;{)]|\Z)|'(?P<single>(?:[^'\\]|\\.)*)'(?=[\s;{)]|\Z)"""
     r"""|(?P<word>(?!["'])(?:\$\{|\\.|[^\s;{\\])+)""",
-    re.DOTALL,
+    re.DOTALL | re.ASCII,
 )
 _ESCAPED = re.compile(r"""\\(["'\\trn])""")
 _MEANT = {"t": "\t", "r": "\r", "n": "\n"}
+_SIMPLE = frozenset({"daemon", "error_log", "include", "listen", "pid", "return", "server_name", "user"})
 _DATA = frozenset({"types", "map", "geo", "split_clients", "charset_map"})
 _LUA = re.compile(
     r"--\[(?P<comment>=*)\[.*?\](?P=comment)\]|--[^\n]*|\[(?P<long>=*)\[.*?\](?P=long)\]"
@@ -114,6 +115,8 @@ class Reader:
             raise unreadable(path, tokens.line, f"unexpected end of file, expecting {missing}")
 
     def _statement(self, said: Statement, opens: bool, stack: list[Statement], depth: int, tokens: _Tokens) -> None:
+        if opens and said.name in _SIMPLE:
+            raise unreadable(said.file, said.line, f'"{said.name}" is not terminated by ";"')
         if opens and said.name.endswith("_by_lua_block"):
             tokens.skip_code()
         elif opens:

@@ -148,9 +148,9 @@ def _listens(server: Statement) -> Iterator[_Listen]:
 
 def _split(said: Statement) -> tuple[str, range]:
     """Host and ports of the forms ``80``, ``host``, ``host:80``, ``[::1]:80`` and ``host:80-90``."""
-    match = re.fullmatch(r"(?:(\[[^\]]*\]|[^\[\]:]*):)?(\d{1,5})(?:-(\d{1,5}))?", said.words[1])
+    match = re.fullmatch(r"(?:(\[[^\]]*\]|[\w.*-]*):)?(\d{1,5})(?:-(\d{1,5}))?", said.words[1])
     if match is None:
-        if re.fullmatch(r"\[[0-9a-fA-F:.]+\]|[^\[\]:/$]+", said.words[1]):
+        if re.fullmatch(r"\[[0-9a-fA-F:.]+\]|[\w.*-]+", said.words[1]):
             return listened(said.words[1]), range(80, 81)
         raise unreadable(said.file, said.line, f"{said.words[1]!r} is no address to listen on")
     low, high = int(match[2]), int(match[3] or match[2])

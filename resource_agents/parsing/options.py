@@ -30,16 +30,15 @@ def last(found: Iterable[tuple[str, str]], letter: str) -> str:
 
 
 def rejoined(title: str) -> list[str]:
-    """The words of a command line that was joined with spaces; an option's value keeps the spaces inside it.
+    """The words of a command line that was joined with spaces; program and values keep the spaces inside them.
 
     A value that itself has a word beginning with "-" cannot be told from two options.
     """
     words: list[str] = []
-    value = False
     for word in title.split(" "):
-        if value and words and not word.startswith("-"):
+        bare = bool(words) and words[-1].startswith("-") and len(words[-1]) == 2
+        if words and not bare and not word.startswith("-"):
             words[-1] = f"{words[-1]} {word}"
-            continue
-        words.append(word)
-        value = len(words) > 1 and not word.startswith("-")
+        else:
+            words.append(word)
     return words
