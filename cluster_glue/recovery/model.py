@@ -23,18 +23,18 @@ class Wanted(Enum):
 class Phase(Enum):
     """Where the resource is. Wanted is not phase."""
 
-    IDLE = "idle"  # nothing runs that we know of, nothing in flight
-    STARTING = "starting"  # start in flight
+    IDLE = "idle"
+    STARTING = "starting"
     UP = "up"
-    CHECKING = "checking"  # configuration test in flight, before a planned restart or a new try
-    ASKING = "asking"  # may we act? question in flight
-    CLEARING = "clearing"  # stop in flight, on the way to a new start
-    WAITING = "waiting"  # down until the next try is due
-    OBSERVING = "observing"  # faulty, and not ours to repair now
-    MISCONFIGURED = "misconfigured"  # down until the configuration changes
-    STOPPING = "stopping"  # stop in flight, as asked
-    RELOADING = "reloading"  # reload in flight
-    FAILED = "failed"  # handed over; silent until an operator clears it
+    CHECKING = "checking"
+    ASKING = "asking"
+    CLEARING = "clearing"
+    WAITING = "waiting"
+    OBSERVING = "observing"
+    MISCONFIGURED = "misconfigured"
+    STOPPING = "stopping"
+    RELOADING = "reloading"
+    FAILED = "failed"
 
 
 class Action(Enum):
@@ -77,7 +77,12 @@ class State:
     lease_until: float | None = None
     reason: str = ""  # why we are in this phase, in words
     gentle: bool = False  # the stop in flight may take its time
-    planned: bool = False  # the restart in flight was asked for and costs no budget
+    planned: bool = False  # the start or restart in flight was asked for: no budget, and no pause holds it back
+    cancelled: bool = False  # the action in flight is not wanted any more; its end is awaited
+    owed: bool = False  # the hand-over was ordered and is not known to be done
+    refusal: str = ""  # why we only observe, as it was told last
+    tested: bool = False  # a configuration test that passes is news: it failed before, or the files changed
+    changed: bool = False  # the configuration changed after the latest start or test began
 
 
 # ---- events ----------------------------------------------------------------------------------------------------------
@@ -131,7 +136,10 @@ class Died:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A sensor saw a fault. Hard facts act at once, soft signs need ``failure_threshold`` in a row."""
+    """A sensor saw a fault. Hard facts act at once, soft signs need ``failure_threshold`` in a row.
+
+    Soft signs are the probe's alone, since a good answer takes them back; every other sensor makes up its mind itself.
+    """
 
     fault: Fault
     hard: bool = False
@@ -179,13 +187,20 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class HandedOver:
+    """The ``Escalate`` of this incident was carried out: it need not be ordered again after an interruption."""
+
+    incident: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ticked:
     """Time passed; only the clock reading given to ``step`` counts."""
 
 
 Event = (
     StartAsked | StopAsked | RestartAsked | ReloadAsked | Cleared | Paused | Resumed | Died | Failed | Answered | Done
-    | Permitted | Renewed | ConfigurationChanged | Found | Ticked
+    | Permitted | Renewed | ConfigurationChanged | Found | HandedOver | Ticked
 )  # fmt: skip
 
 
@@ -220,7 +235,11 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Escalate:
-    """Restarts cannot help: hand over, once. ``how`` is the policy's ``on_exhausted``."""
+    """Restarts cannot help: hand over, once for each ``incident``. ``how`` is the policy's ``on_exhausted``.
+
+    Answer with ``HandedOver(incident)``; interrupted before that, :func:`~cluster_glue.recovery.machine.resume` orders
+    it again with the same incident number.
+    """
 
     how: str
     fault: Fault

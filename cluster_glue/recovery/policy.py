@@ -6,6 +6,7 @@ All times are seconds. Names follow what people know: restart limit and window f
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -58,6 +59,10 @@ class Policy:
     def __post_init__(self) -> None:
         for name in fields(self):
             value, low = getattr(self, name.name), name.metadata.get("low")
+            if low is not None and not math.isfinite(value):
+                raise PolicyError(f"{name.name} = {value:g} is not a finite number")
+            if name.type == "int" and value != int(value):
+                raise PolicyError(f"{name.name} = {value:g} must be a whole number of {name.metadata['unit']}")
             if low is not None and value < low:
                 raise PolicyError(f"{name.name} = {value:g} is below its least value {low:g} {name.metadata['unit']}")
             choices = name.metadata.get("choices")
@@ -79,19 +84,23 @@ class Policy:
             )
 
     def longest_cycle(self) -> float:
-        """Seconds from one restart to the next in the worst case: notice, ask, wait, stop, start."""
+        """Seconds from one restart to the next in the worst case: notice, ask, wait, ask again, stop, start."""
         return sum(seconds for _, seconds in self._cycle())
 
     def cycle_arithmetic(self) -> str:
         """The sum behind :meth:`longest_cycle`, for messages."""
-        return " + ".join(f"{name} {seconds:g}" for name, seconds in self._cycle())
+        return " + ".join(f"{name} {seconds:g}" for name, seconds in self._cycle() if seconds)
 
     def wait_before(self, tries: int) -> float:
         """Seconds to wait before try number ``tries`` (counted from 0) of a row without a stable run between."""
         if tries == 0:
             return 0.0
-        grown: float = self.restart_wait * self.restart_wait_factor ** min(tries - 1, 64)
-        return min(grown, self.restart_wait_max)
+        wait = self.restart_wait
+        for _ in range(tries - 1):
+            if wait >= self.restart_wait_max:
+                break
+            wait *= self.restart_wait_factor
+        return min(wait, self.restart_wait_max)
 
     def _cycle(self) -> tuple[tuple[str, float], ...]:
         notice = self.probe_interval + self.failure_threshold * (self.retry_interval + self.probe_timeout)
@@ -99,6 +108,7 @@ class Policy:
             ("notice", notice),
             ("ask", self.ask_timeout + GRACE if self.lease else 0.0),
             ("wait", self.restart_wait_max),
+            ("ask again", self.ask_timeout + GRACE if self.lease else 0.0),
             ("stop", self.stop_timeout + GRACE),
             ("start", self.start_timeout + GRACE),
         )
