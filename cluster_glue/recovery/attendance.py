@@ -14,30 +14,42 @@ from dataclasses import dataclass
 
 from cluster_glue.recovery.engine import Engine, Watch
 from cluster_glue.recovery.files import Files, trim
-from cluster_glue.recovery.model import ConfigurationChanged, Died, Found, Phase, Tell
-from cluster_glue.recovery.probing import Probing
+from cluster_glue.recovery.model import Answered, ConfigurationChanged, Died, Failed, Found, Phase, Tell
+from cluster_glue.recovery.probing import Examine, Probing
 from cluster_glue.recovery.sensors.children import ChildDeath, ChildDeaths
 from cluster_glue.recovery.sensors.connector import ProcessConnector, Unavailable
 from cluster_glue.recovery.sensors.death import Death, Deaths
 from cluster_glue.recovery.sensors.doubt import Doubt
 from cluster_glue.recovery.sensors.orphans import Orphans
 from cluster_glue.recovery.sensors.queues import Queues
+from cluster_glue.recovery.sensors.sockets import Sockets
+from cluster_glue.recovery.sensors.stalls import Stalls
 from cluster_glue.recovery.sensors.states import States
 from cluster_glue.recovery.sensors.status import describe_status
+from ocf.faults import Kind
 from resource_agents.families import Remembered, find_main, layout_of
 from resource_agents.processes import Identity
 
 #: Seconds between two looks.
 LOOK = 0.4
 
+#: Seconds after which a queue with something in it is looked at again; a server that is well has emptied it by then.
+LOOK_TWICE = 0.1
+
 #: Looks between two searches for a server that came back by other hands.
 SEARCH_EVERY = 12
 
 #: Phases in which a main process is expected to live.
-ALIVE = frozenset({Phase.UP, Phase.CHECKING, Phase.RELOADING, Phase.ASKING, Phase.OBSERVING})
+ALIVE = frozenset({Phase.UP, Phase.CHECKING, Phase.RELOADING, Phase.ASKING, Phase.OBSERVING, Phase.WAITING})
+
+#: Phases in which somebody else may start it.
+RESTING = frozenset({Phase.OBSERVING, Phase.WAITING, Phase.MISCONFIGURED, Phase.BLOCKED})
 
 #: Phases in which answers are of interest.
-ASKED = frozenset({Phase.UP, Phase.OBSERVING})
+ASKED = frozenset({Phase.UP, Phase.OBSERVING, Phase.WAITING})
+
+#: Phases in which a change of the configuration is news; so it is of a server that runs with a broken one.
+READ = frozenset({Phase.MISCONFIGURED, Phase.BLOCKED, Phase.CHECKING, Phase.CLEARING, Phase.STARTING})
 
 
 @dataclass(slots=True)
@@ -54,14 +66,18 @@ class _Attended:
 class Sensors:
     """All sensors of one daemon."""
 
-    def __init__(self, engine: Engine, tell: Callable[[str, Tell], None]) -> None:
+    def __init__(self, engine: Engine, tell: Callable[[str, Tell], None], examine: Examine) -> None:
         self._engine = engine
+        self._examine = examine
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._attended: dict[str, _Attended] = {}
         self._doubt = Doubt(self._loop.time)
         self._orphans = Orphans()
         self._queues = Queues()
+        self._stalls = Stalls(self._doubt.lost, self._loop.time)
+        self._sockets = Sockets(engine.post, tell)
+        self._second: asyncio.TimerHandle | None = None
         self._connector: ProcessConnector | None = None
         self.missing: dict[str, str] = {}
         try:
@@ -86,15 +102,21 @@ class Sensors:
         main = watch.remembered.main if watch.remembered is not None and living else None
         if main != known.main:
             self._watch_main(known, main)
+        elif main is not None:  # reloaded, it may listen elsewhere
+            self._queues.watch(watch.name, layout_of(watch.server).addresses)
         probed = phase in ASKED and watch.config.policy.probe_interval > 0
         if probed and known.probing is None:
-            known.probing = Probing(watch, self._doubt, self._queues.nobody_listens, self._engine.post, self._tell)
+            known.probing = Probing(
+                watch, self._doubt, self._queues.nobody_listens, self._engine.post, self._tell, self._examined
+            )
             known.probing.begin()
         elif not probed and known.probing is not None:
             known.probing.end()
             known.probing = None
-        if (phase is Phase.MISCONFIGURED) != (known.files is not None):
-            known.files = Files(watch.server) if phase is Phase.MISCONFIGURED else None
+        fault = watch.state.fault
+        read = phase in READ or (phase is Phase.UP and fault is not None and fault.kind is Kind.CONFIGURATION)
+        if read != (known.files is not None):
+            known.files = Files(watch.server) if read else None
 
     def leave(self, watch: Watch) -> None:
         """Watch nothing of this resource any more."""
@@ -111,6 +133,9 @@ class Sensors:
             self.leave(known.watch)
         self._deaths.close()
         self._states.close()
+        self._sockets.close()
+        if self._second is not None:
+            self._second.cancel()
         if self._connector is not None:
             self._connector.close()
 
@@ -119,7 +144,7 @@ class Sensors:
         if known.main is not None:
             self._deaths.forget(known.main)
             self._orphans.take(known.main)
-        for sensor in (self._states, self._children, self._queues):
+        for sensor in (self._states, self._children, self._queues, self._stalls, self._sockets):
             sensor.forget(name)
         known.main = main
         if main is None:
@@ -134,13 +159,14 @@ class Sensors:
             self._tell(name, Tell("sensor-lost", f"the main process cannot be watched: {error}"))
         self._children.watch(name, main.pid, policy.child_crash_limit, policy.child_crash_window)
         self._queues.watch(name, layout_of(known.watch.server).addresses)
+        self._sockets.watch(known.watch, main.pid)
 
     # -- what happened -------------------------------------------------------------------------------------------------
 
     def _died(self, known: _Attended, death: Death) -> None:
         if known.main == death.identity:
             known.main = None
-            for sensor in (self._states, self._children, self._queues):
+            for sensor in (self._states, self._children, self._queues, self._stalls, self._sockets):
                 sensor.forget(known.watch.name)
             who = f"the main process (pid {death.identity.pid})"
             self._engine.turn(known.watch, Died(describe_status(death.status, who)))
@@ -159,6 +185,11 @@ class Sensors:
 
     async def run(self) -> None:
         """Look at everything, again and again, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._sockets.run())
+            group.create_task(self._look())
+
+    async def _look(self) -> None:
         looks = 0
         due = self._loop.time() + LOOK
         while True:
@@ -187,14 +218,38 @@ class Sensors:
             probing = self._attended[suspicion.name].probing
             if probing is not None:
                 probing.suspect()
+        waiting = self._queues.waiting() if self._attended else set()
+        self._prove(waiting)
+        if waiting - suspects and (self._second is None or self._second.when() <= self._loop.time()):
+            self._second = self._loop.call_later(LOOK_TWICE, lambda: self._prove(self._queues.waiting()))
         return suspects | {name for name, known in self._attended.items() if known.probing and known.probing.failing}
+
+    def _prove(self, waiting: set[str]) -> None:
+        """Is a server in whose queue somebody waits stalled for certain?"""
+        for name, known in self._attended.items():
+            watch, main, probing = known.watch, known.main, known.probing
+            after = watch.config.thresholds.stall_after
+            if name not in waiting or watch.state.phase is not Phase.UP or not after or watch.server.grace:
+                self._stalls.forget(name)
+            elif main is not None and probing is not None:
+                ports = frozenset(address.port for address in layout_of(watch.server).addresses)
+                fault = self._stalls.look(name, ports, main.pid, after, probing.asked_at)
+                if fault is not None:
+                    self._stalls.forget(name)
+                    self._engine.post(name, Failed(fault, hard=True))
+
+    async def _examined(self, watch: Watch, event: Answered | Failed) -> Answered | Failed:
+        """A probe's event with its proven name; what the sockets of the machine explain is not the server's fault."""
+        event = await self._examine(watch, event)
+        fault = self._sockets.blame(watch.name) if isinstance(event, Failed) and not event.hard else None
+        return event if fault is None or event.fault.kind is not Kind.RESOURCE else Failed(fault)
 
     def _search(self, known: _Attended) -> None:
         """Now and then: has somebody else started what we believe dead; has the server's output grown large?"""
         watch = known.watch
         with suppress(OSError):
             trim(watch.executor.output)
-        if watch.state.phase not in (Phase.OBSERVING, Phase.WAITING, Phase.MISCONFIGURED) or not watch.state.dead:
+        if watch.state.phase not in RESTING or not watch.state.dead:
             return
         main = find_main(watch.server, None)
         if main is not None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from cluster_glue.recovery.model import IN_FLIGHT, Action, Cancel, Order, Phase, State, Step, Tell, Wanted
 from cluster_glue.recovery.policy import Policy
 from cluster_glue.recovery.repair import (
+    blocked,
     check_configuration,
     enter,
     give_up_stopping,
@@ -82,6 +83,8 @@ def _start_failed(state: State, fault: Fault, now: float, policy: Policy) -> Ste
     state = replace(state, dead=True, planned=False, tested=False)
     if fault.kind is Kind.CONFIGURATION:
         state, orders = misconfigured(state, fault, now, policy)
+    elif fault.kind is Kind.HOST and policy.on_exhausted == "report" and not refused(state, now, policy):
+        state, orders = blocked(state, fault, now, policy)
     else:
         state, orders = repair(replace(state, fault=fault), now, policy)
     return state, told + orders
@@ -120,8 +123,20 @@ def _tested(state: State, fault: Fault | None, now: float, policy: Policy) -> St
     """The test of what could not start: try again only when passing it is news."""
     if not state.dead:
         return up(state, now, policy, "it was found running")
+    if state.fault is not None and state.fault.kind is Kind.HOST:
+        return _looked_at_its_way(state, state.fault, fault, now, policy)
     if fault is None and state.tested:
         return repair(state, now, policy)
     if fault is None or fault.kind is not Kind.CONFIGURATION:  # the test does not see it, or could not look
         return misconfigured(state, state.fault or unknown(state.reason), now, policy)
     return misconfigured(replace(state, tested=True), fault, now, policy)
+
+
+def _looked_at_its_way(state: State, known: Fault, fault: Fault | None, now: float, policy: Policy) -> Step:
+    """The look at what blocked the start: once the way is free, a restart can help again."""
+    if fault is None:
+        free = replace(known, kind=Kind.RESOURCE, reason=f"its way is free again ({known.reason})")
+        return repair(replace(state, fault=free), now, policy)
+    if fault.kind is Kind.CONFIGURATION:
+        return misconfigured(replace(state, tested=True), fault, now, policy)
+    return blocked(state, fault if fault.kind is Kind.HOST else known, now, policy)

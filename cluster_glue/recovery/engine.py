@@ -9,6 +9,7 @@ the worst, and orders are idempotent.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -59,7 +60,9 @@ class Watch:
     group: Cgroup | None
     state: State
     remembered: Remembered | None = None
+    mandate: str = ""  # the file that says it is ours to look after; empty: our own configuration says so
     timer: asyncio.TimerHandle | None = None
+    sockets: dict[str, object] = field(default_factory=dict)  # what the socket sensor's latest look shows
     turned: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -110,7 +113,10 @@ class Engine:
                 self.turn(watch, event)
 
     def turn(self, watch: Watch, event: Event | Ended) -> None:
-        """One event: step, save, orders."""
+        """One event: step, save, orders. A resource whose mandate was taken away is let go instead."""
+        if watch.mandate and not os.path.exists(watch.mandate):
+            self.let_go(watch)
+            return
         if isinstance(event, Ended):
             event = self._take_over(watch, event)
         before = watch.state
@@ -152,26 +158,34 @@ class Engine:
 
     # -- resources come and go ---------------------------------------------------------------------------------------
 
-    def add(self, config: ResourceConfig, incidents: int) -> None:
-        """Begin to watch a resource: take up what an earlier daemon left, or begin anew."""
+    def knows(self, name: str) -> bool:
+        """Whether an earlier daemon left a state of this resource."""
+        return self._store.load(name) is not None
+
+    def add(self, config: ResourceConfig, incidents: int, mandate: str = "") -> None:
+        """Begin to watch a resource: take up what an earlier daemon left, or begin anew.
+
+        ``mandate`` is a file: when it is gone, nothing more is done to the resource, and it is watched no longer.
+        """
         group = place(self._tag, config.name)
         server = self._make(config)
         executor = Executor(
             lambda: self._make(config),
             group,
             self._runtime / f"{config.name}.out",
-            lambda ended: self._ended(config.name, ended),
+            lambda ended: self._ended(config.name, executor, ended),
         )
+        executor.mandate = mandate
         saved = self._store.load(config.name)
         state, remembered = saved or (State(incidents=incidents), None)
-        watch = self.watches[config.name] = Watch(config, server, executor, group, state, remembered)
+        watch = self.watches[config.name] = Watch(config, server, executor, group, state, remembered, mandate)
         if saved is None:
             if config.autostart:
                 self.post(config.name, StartAsked("the configuration"))
             return
         watch.state, orders = resume(state, now(), config.policy)
         self._save_and_obey(watch, state, orders)
-        if not orders:
+        if not any(isinstance(order, Run | Ask) for order in orders):
             self._look(watch)
 
     def change(self, config: ResourceConfig) -> None:
@@ -185,13 +199,25 @@ class Engine:
 
     def remove(self, name: str, reason: str = "no longer configured; left as it is") -> None:
         """Watch no longer; the server is left as it is."""
-        watch = self.watches.pop(name)
+        self._leave(self.watches.pop(name))
+        self._store.forget(name)
+        self._tell(name, Tell("released", reason))
+
+    def let_go(self, watch: Watch) -> None:
+        """Somebody else acts on it by now: end what is in flight, and leave what is saved to them as well."""
+        if self.watches.get(watch.name) is not watch:
+            return
+        del self.watches[watch.name]
+        watch.executor.cancel(watch.state.action)
+        self._leave(watch)
+        self._tell(watch.name, Tell("released", "the cluster took it back"))
+        watch.turned.set()
+
+    def _leave(self, watch: Watch) -> None:
         if watch.timer is not None:
             watch.timer.cancel()
         for observer in self.observers:
             observer.leave(watch)
-        self._store.forget(name)
-        self._tell(name, Tell("released", reason))
 
     def _look(self, watch: Watch) -> None:
         """Is it there? For a resource whose earlier daemon ended."""
@@ -204,10 +230,16 @@ class Engine:
 
     # -- hands ---------------------------------------------------------------------------------------------------------
 
-    def _ended(self, name: str, ended: Ended) -> None:
+    def _ended(self, name: str, executor: Executor, ended: Ended) -> None:
         """From the executor's thread."""
         with suppress(RuntimeError):  # the loop is closed: we are going
-            self._loop.call_soon_threadsafe(self._events.put_nowait, (name, ended))
+            self._loop.call_soon_threadsafe(self._hear, name, executor, ended)
+
+    def _hear(self, name: str, executor: Executor, ended: Ended) -> None:
+        """The end of an action; one of a resource that was let go is nobody's, though its name may be watched again."""
+        watch = self.watches.get(name)
+        if watch is not None and watch.executor is executor:
+            self._events.put_nowait((name, ended))
 
     def _take_over(self, watch: Watch, ended: Ended) -> Done:
         if ended.number == watch.state.action:

@@ -16,7 +16,7 @@ from resource_agents.families import Remembered, members
 from resource_agents.patience import Cancelled, Patience
 from resource_agents.processes import Identity, send
 from resource_agents.server import Server
-from resource_agents.starting import start
+from resource_agents.starting import obstacle, start
 from resource_agents.stopping import stop
 
 
@@ -50,13 +50,14 @@ class Executor:
         self._group = group
         self.output = output
         self._report = report
+        self.mandate = ""  # a file without which nothing may be done
         self._flight: _Flight | None = None
         self._stopped_by = -1
         self._spared: Identity | None = None
 
     def run(self, order: Run, server: Server, remembered: Remembered | None) -> None:
         """Begin an action; one that is still in flight is called off, and awaited first."""
-        patience = Patience(order.timeout)
+        patience = Patience(order.timeout, self.mandate)
         before = self._flight
         if before is not None:
             before.patience.cancel()
@@ -114,5 +115,8 @@ class Executor:
                 order.number, order.action, started.fault, started.remembered, now, started.adopted, started.notes
             )
         fresh = self.make()
-        fault = check(fresh, patience) if order.action is Action.CHECK else reload(fresh, remembered, patience)
+        if order.action is Action.CHECK:
+            fault = obstacle(fresh, remembered, self._group) or check(fresh, patience)
+        else:
+            fault = reload(fresh, remembered, patience)
         return Ended(order.number, order.action, fault, remembered, fresh if fault is None else server)

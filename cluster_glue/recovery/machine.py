@@ -169,6 +169,8 @@ def _due(state: State, now: float, policy: Policy) -> Step:
             return repair(state, now, policy)
         case Phase.MISCONFIGURED:
             return check_configuration(state, now, policy, "looking again at the configuration")
+        case Phase.BLOCKED:
+            return check_configuration(state, now, policy, "looking whether its way is free")
         case Phase.ASKING:
             return observe(state, now, "the clusterware did not answer in time")
     return ended.lost(state, now, policy)

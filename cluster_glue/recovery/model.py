@@ -32,6 +32,7 @@ class Phase(Enum):
     WAITING = "waiting"
     OBSERVING = "observing"
     MISCONFIGURED = "misconfigured"
+    BLOCKED = "blocked"
     STOPPING = "stopping"
     RELOADING = "reloading"
     FAILED = "failed"

@@ -50,6 +50,9 @@ class Policy:
         10, "deaths", 0, "children killed by a signal in the window that make a fault; 0 = never"
     )
     child_crash_window: float = _number(30.0, "s", 0.1, "window in which deaths of children are counted")
+    overload_timeout: float = _number(
+        300.0, "s", 0, "overload (everybody busy, and work gets done) is only reported until it has lasted so long"
+    )
     ask_timeout: float = _number(
         2.0, "s", 0.01, "time for the clusterware to say whether we may act; no answer, no action"
     )

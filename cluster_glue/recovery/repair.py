@@ -170,6 +170,15 @@ def misconfigured(state: State, fault: Fault, now: float, policy: Policy) -> Ste
     return enter(state, Phase.MISCONFIGURED, now, fault.reason, max(policy.restart_wait_max, LOOK_AGAIN)), told
 
 
+def blocked(state: State, fault: Fault, now: float, policy: Policy) -> Step:
+    """Down until what stands in its way is gone, where there is nobody to hand over to; looking costs no budget."""
+    told: tuple[Order, ...] = ()
+    if state.phase is Phase.STARTING or fault.cause != (state.fault.cause if state.fault else ""):
+        told = (Tell("blocked", fault.reason, state.incident, fault),)
+    state = replace(state, fault=fault)
+    return enter(state, Phase.BLOCKED, now, fault.reason, max(policy.restart_wait, 1.0)), told
+
+
 def escalate(state: State, fault: Fault, now: float, policy: Policy, reason: str) -> Step:
     """Hand over, once; then silence until somebody clears it."""
     state = opened(enter(replace(state, fault=fault, refusal="", planned=False, owed=True), Phase.FAILED, now, reason))

@@ -14,7 +14,7 @@ from cluster_glue.recovery.repair import call_off, check_configuration, enter, t
 from ocf.faults import Fault, Kind, unknown
 
 #: It is faulty, and nothing of ours is in flight.
-_RESTING = (Phase.WAITING, Phase.OBSERVING, Phase.ASKING, Phase.MISCONFIGURED)
+_RESTING = (Phase.WAITING, Phase.OBSERVING, Phase.ASKING, Phase.MISCONFIGURED, Phase.BLOCKED)
 
 
 def died(state: State, fault: Fault, now: float, policy: Policy) -> Step:

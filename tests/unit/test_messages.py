@@ -21,11 +21,12 @@ from tests.house import ROOT, text_of
 IDS = {
     "fell": "KOB110", "suspect": "KOB111", "slow": "KOB112", "degraded": "KOB113", "child-died": "KOB114",
     "gone": "KOB115", "void": "KOB116", "misconfigured": "KOB117", "start-failed": "KOB118", "stop-failed": "KOB119",
-    "sighting": "KOB120",
+    "sighting": "KOB120", "blocked": "KOB121",
     "restarting": "KOB210", "waiting": "KOB211", "observing": "KOB212", "orphans-ended": "KOB213",
     "leftovers-removed": "KOB214", "evidence-kept": "KOB215", "explained": "KOB216",
     "worker-replaced": "KOB217",
     "recovered": "KOB310", "up": "KOB311", "normal": "KOB312", "adopted": "KOB313",
+    "eased": "KOB314",
     "exhausted": "KOB410", "hopeless": "KOB411", "escalated": "KOB412",
     "starting": "KOB510", "stopping": "KOB511", "stopped": "KOB512", "paused": "KOB513", "resumed": "KOB514",
     "cleared": "KOB515", "reloaded": "KOB516", "reload-refused": "KOB517", "reload-failed": "KOB518",
