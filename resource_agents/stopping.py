@@ -29,7 +29,10 @@ def stop(
     """End the server and all that is left of it: the fault (None: nothing is left), and notes of what was ended."""
     reserve = min(2.0, patience.seconds * 0.1)
     notes: tuple[str, ...] = ()
-    if not _sweep_group(server, remembered, group, patience, reserve):
+    swept = _sweep_group(server, remembered, group, patience, reserve)
+    if swept:
+        notes += (f"orphans {', '.join(map(str, swept))}",)
+    if swept is None:
         family = members(server, remembered, group)
         main = family[0] if family and server.is_main(family[0]) else None
         if family and main is None:
@@ -48,13 +51,17 @@ def stop(
 
 def _sweep_group(
     server: Server, remembered: Remembered | None, group: Cgroup | None, patience: Patience, reserve: float
-) -> bool:
-    """The short way after a death in a group of our own: end the group, and see that the addresses are free."""
+) -> list[int] | None:
+    """The short way after a death in a group of our own: end the group, and see that the addresses are free.
+
+    The pids of those that were ended; None when this was not enough.
+    """
     if remembered is None or group is None or not remembered.grouped or alive(remembered.main):
-        return False
+        return None
+    orphans = sorted(group.members())
     if group.populated() and not (group.kill() and group.wait_empty(patience.left(reserve))):
-        return False
-    return not on(layout_of(server).addresses, listening())
+        return None
+    return None if on(layout_of(server).addresses, listening()) else orphans
 
 
 def _climb_down(server: Server, main: Process, family: list[Process], patience: Patience, reserve: float) -> None:
@@ -64,6 +71,7 @@ def _climb_down(server: Server, main: Process, family: list[Process], patience: 
         if not patience.wait_gone([main.identity], patience.left(reserve) * 0.25):
             return
     for rung in server.ladder:
+        patience.check()
         send(main.identity, rung.signal)
         if not patience.wait_gone(
             [main.identity], min(patience.seconds * rung.share, rung.limit, patience.left(reserve))
@@ -89,6 +97,7 @@ def _kill_all(
         family = members(server, remembered, group)
         if not family:
             return []
+        patience.check()
         if group is not None:
             group.kill()
         for process in family:

@@ -1,0 +1,1 @@
+"""How fast and how cheap koboshi is, measured beside what a user would pick instead. Never part of CI's verdict."""
