@@ -47,8 +47,10 @@ class Answers:
         """The reply to one request of a peer that was let in."""
         match request.get("do"):
             case "status":
+                await self._daemon.catch_up()
                 return self._status()
             case "ping":
+                await self._daemon.catch_up()
                 return {"ok": True}
             case "ocf":
                 return await self._daemon.ocf.answer(request)
@@ -57,6 +59,11 @@ class Answers:
                 return {"ok": not errors, "errors": errors, "error": "; ".join(errors), "remedy": "mend the file"}
             case "pause":
                 return self._pause(request, peer)
+            case "drain":
+                return {"ok": True, "draining": self._daemon.balancer.drain(str(request.get("resource")))}
+            case "clear" if self._daemon.connectors.clear(str(request.get("resource"))):
+                reply = self._post(request, Cleared(peer.user))
+                return reply if reply["ok"] else {"ok": True, "taken_back": True}
             case str(word) if word in ASKED:
                 return self._post(request, ASKED[word](f"{peer.user}"))
             case word:
@@ -85,6 +92,7 @@ class Answers:
             "ok": True,
             "daemon": {"pid": os.getpid(), "version": release(), "started": daemon.started, "config": str(daemon.path)},
             "resources": [describe(watch) for watch in daemon.engine.watches.values()],
+            "handed": daemon.connectors.all_handed(),
         }
 
 
@@ -101,12 +109,14 @@ def describe(watch: Watch) -> Reply:
         "since": clock - state.since,
         "reason": state.reason,
         "cause": state.fault.cause if state.fault else None,
+        "kind": state.fault.kind.value if state.fault else None,
         "restarts": sum(clock - time < policy.restart_window for time in state.restarts),
         "restart_limit": policy.restart_limit,
         "restart_window": policy.restart_window,
         "paused_for": None if state.paused_until is None else max(0.0, state.paused_until - clock),
         "incident": incident_id(watch.name, state.incident) if state.incident else None,
         "slow": state.slow,
+        "sockets": watch.sockets,
         "next_try_in": max(0.0, state.deadline - clock) if waiting and state.deadline is not None else None,
     }
 

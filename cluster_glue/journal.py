@@ -26,6 +26,9 @@ from cluster_glue.recovery.model import Tell
 #: Seconds until a failed write is tried again.
 AGAIN = 1.0
 
+#: Seconds between an entry and its writing: a restart that is under way comes first.
+LEISURE = 0.15
+
 #: Entries written in one transaction.
 BATCH = 500
 
@@ -54,7 +57,7 @@ class Journal:
         self._waiting: deque[Entry] = deque()
         self._backlog = backlog
         self._changed = threading.Condition()
-        self._closing = False
+        self._closing = self._hurried = False
         self._written = self._accepted = 0
         self._reported = 0
         self._failing = False
@@ -82,10 +85,17 @@ class Journal:
         except JournalUnreadable:
             return 0
 
+    @property
+    def behind(self) -> bool:
+        """Whether entries wait that can be written."""
+        return self._accepted != self._written and not self._failing
+
     def flush(self, within: float) -> bool:
         """Whether all that was put so far was written (or lost) within ``within`` seconds."""
         with self._changed:
             goal = self._accepted
+            self._hurried = True
+            self._changed.notify_all()
             return self._changed.wait_for(lambda: self._written >= goal, within)
 
     def close(self, within: float = 2.0) -> None:
@@ -105,6 +115,8 @@ class Journal:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing or self._waiting)
+                self._changed.wait_for(lambda: self._closing or self._hurried, LEISURE)
+                self._hurried = False
                 batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             if not batch:
                 break

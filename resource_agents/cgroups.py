@@ -14,6 +14,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from resource_agents.processes import children, look
+
+#: Looks for members outside the group; each catches what was forked since the one before.
+LOOKS = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Cgroup:
@@ -53,6 +58,21 @@ class Cgroup:
             return False
         return True
 
+    def take_in(self, leader: int) -> bool:
+        """Take a process and all that descends from it into the group; True once a look finds nobody outside.
+
+        Each move may cost the caller some 10 ms (the kernel waits for an RCU grace period), but not who is moved.
+        """
+        for _ in range(LOOKS):
+            inside = set(self.members())
+            outside = [pid for pid in _family(leader) if pid not in inside]
+            if not outside:
+                return bool(inside)
+            for pid in outside:
+                with suppress(OSError):  # it ended meanwhile
+                    (self.path / "cgroup.procs").write_text(str(pid), encoding="ascii")
+        return False
+
     def wait_empty(self, timeout: float) -> bool:
         """Wait until no living member is left, at most ``timeout`` seconds; woken by the kernel."""
         deadline = time.monotonic() + timeout
@@ -78,6 +98,19 @@ class Cgroup:
             for below in sorted(self.path.glob("**/"), reverse=True):
                 below.rmdir()
             self.path.parent.rmdir()
+
+
+def _family(leader: int) -> list[int]:
+    """The living among ``leader`` and its descendants."""
+    found: list[int] = []
+    waiting = [leader]
+    while waiting:
+        pid = waiting.pop()
+        process = look(pid)
+        if process is not None and not process.dead:
+            found.append(pid)
+            waiting += children(pid)
+    return found
 
 
 def tag_of(runtime: Path) -> str:

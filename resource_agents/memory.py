@@ -1,7 +1,7 @@
 """What an action that works without the daemon must know from the one before: which processes are the server's.
 
-The same file as the daemon's (:mod:`cluster_glue.recovery.store`), so that each can go on where the other ended. Nothing
-in it is true on another boot, and without it everything is found by looking.
+The same file as the daemon's (:mod:`cluster_glue.recovery.store`), so that each can go on where the other ended.
+Nothing in it is true on another boot, and without it everything is found by looking.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from resource_agents.cgroups import Cgroup, place, tag_of
 from resource_agents.families import Remembered
 from resource_agents.processes import Identity
 
@@ -34,13 +35,44 @@ def keep(runtime: Path, instance: str, remembered: Remembered | None) -> None:
     if remembered is not None:
         main = {"pid": remembered.main.pid, "start": remembered.main.start}
         record["remembered"] = {
-            "main": main, "session": remembered.session, "grouped": remembered.grouped, "semaphores": remembered.semaphores
-        }  # fmt: skip
+            "main": main,
+            "session": remembered.session,
+            "grouped": remembered.grouped,
+            "semaphores": remembered.semaphores,
+        }
     with suppress(OSError):
+        if remembered is None:
+            path.unlink(missing_ok=True)
+            return
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")
         fresh.write_text(json.dumps(record), encoding="utf-8")
         fresh.replace(path)
+
+
+def group_of(runtime: Path, instance: str) -> Cgroup | None:
+    """The control group that the daemon or an earlier action made for it, else the one that we would make.
+
+    They differ where we run in another group than whoever started the server, as under systemd.
+    """
+    with suppress(OSError):
+        return Cgroup(Path(_group_path(runtime, instance).read_text(encoding="utf-8")))
+    return place(tag_of(runtime), instance)
+
+
+def keep_group(runtime: Path, instance: str, group: Cgroup | None) -> None:
+    """Tell later actions where the group is; None: there is none any more."""
+    path = _group_path(runtime, instance)
+    with suppress(OSError):
+        if group is None:
+            path.unlink(missing_ok=True)
+            return
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_text(str(group.path), encoding="utf-8")
+
+
+def _group_path(runtime: Path, instance: str) -> Path:
+    return runtime / "ocf" / f"{instance}.group"
 
 
 def _path(runtime: Path, instance: str) -> Path:

@@ -16,10 +16,15 @@ class Cancelled(Exception):
 
 
 class Patience:
-    """A deadline on the monotonic clock, and a way to call the action off from another thread."""
+    """A deadline on the monotonic clock, and ways to call the action off.
 
-    def __init__(self, seconds: float) -> None:
+    Another thread calls :meth:`cancel`; another process removes the file ``mandate`` (empty: there is none), and so
+    reaches an action even while the process that carries it out is stopped.
+    """
+
+    def __init__(self, seconds: float, mandate: str = "") -> None:
         self.seconds = seconds
+        self.mandate = mandate
         self._end = time.monotonic() + seconds
         self._cancel = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._cancelled = False
@@ -39,7 +44,7 @@ class Patience:
 
     def check(self) -> None:
         """Raise :class:`Cancelled` when the action was called off."""
-        if self._cancelled:
+        if self._cancelled or (self.mandate and not os.path.exists(self.mandate)):
             raise Cancelled
 
     def pause(self, seconds: float, wake: int | None = None) -> bool:

@@ -1,7 +1,9 @@
 """Starting a server so that it outlives us: own session, own control group, no descriptor of ours.
 
 A small shell line joins the group, drops privileges where asked, and becomes the server (``exec``), so that the pid we
-get is the server's. Output goes to a file, never to a pipe: a server must not die of SIGPIPE because its watcher ended.
+get is the server's. Where the start depends on a mandate (a file), the line looks for it last of all, when it is inside
+the group already: whoever takes the mandate away and then ends the group leaves nothing that could become a server.
+Output goes to a file, never to a pipe: a server must not die of SIGPIPE because its watcher ended.
 """
 
 from __future__ import annotations
@@ -16,7 +18,10 @@ from resource_agents.cgroups import Cgroup
 from resource_agents.processes import Identity, look
 from resource_agents.server import Command
 
-_BECOME = 'umask 022; cd "$1" && { [ -z "$2" ] || echo 0 >"$2/cgroup.procs"; } && shift 2 && exec "$@"'
+_BECOME = (
+    'umask 022; cd "$1" && { [ -z "$2" ] || echo 0 >"$2/cgroup.procs"; } && { [ -z "$3" ] || [ -e "$3" ]; }'
+    ' && shift 3 && exec "$@"'
+)
 
 #: Signals that a Python program ignores, or that our caller may ignore: the server gets the kernel's defaults.
 _DEFAULTS = (
@@ -30,15 +35,18 @@ _DEFAULTS = (
 )
 
 
-def spawn(command: Command, output: Path, group: Cgroup | None) -> Identity:
-    """Start ``command``; its stdout and stderr go to ``output``, emptied first. Raises ``OSError``."""
+def spawn(command: Command, output: Path, group: Cgroup | None, mandate: str = "") -> Identity:
+    """Start ``command``; its stdout and stderr go to ``output``, emptied first. Raises ``OSError``.
+
+    Nothing is started when the file ``mandate`` (empty: none) is not there any more.
+    """
     argv = list(command.argv)
     if command.user:
         argv = ["setpriv", f"--reuid={command.user}", f"--regid={_group(command.user)}", "--init-groups", "--", *argv]
     output.unlink(missing_ok=True)
     pid = os.posix_spawn(
         "/bin/sh",
-        ["sh", "-c", _BECOME, "sh", command.cwd, str(group.path) if group else "", *argv],
+        ["sh", "-c", _BECOME, "sh", command.cwd, str(group.path) if group else "", mandate, *argv],
         dict(command.env),
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,13 +17,14 @@ from pathlib import Path
 from ocf.faults import Fault, Kind, unknown
 from resource_agents import leftovers
 from resource_agents.cgroups import Cgroup
+from resource_agents.checking import check
 from resource_agents.families import Remembered, find_main, layout_of, members, strangers
 from resource_agents.http import Answer, Verdict, ask_all, connect_only
 from resource_agents.listeners import listening, on, sockets_of
 from resource_agents.logs import Log, tail
 from resource_agents.patience import Patience
-from resource_agents.processes import Process, open_pidfd
-from resource_agents.server import ConfigurationUnreadable, Server
+from resource_agents.processes import Identity, Process, open_pidfd, recently
+from resource_agents.server import Server
 from resource_agents.spawning import exit_status, spawn
 from resource_agents.stopping import stop
 
@@ -56,30 +58,48 @@ def start(
     """Start it, or adopt it. ``make`` reads the configuration anew; ``swept``: a stop has just ended what was left."""
     notes: tuple[str, ...] = ()
     if not swept:
-        main = find_main(server, remembered)
+        main = find_main(server, remembered, None if remembered else recently())
         if main is not None:
             kept = _remember(main, remembered, grouped=bool(group and main.pid in group.members()))
             return replace(_Boot(make(), kept, group, patience, output).wait(), adopted=True)
-        if members(server, remembered, group):
+        if _may_have_left_something(server, remembered, group) and members(server, remembered, group):
             fault, notes = stop(server, remembered, group, patience, gentle=False)
             if fault is not None:
                 return Started(fault, remembered, notes=notes)
     layout = layout_of(server)
-    if not swept and server.leftovers():
+    if not swept:
         notes += leftovers.remove(server, layout, ())
     before = leftovers.semaphore_sets() if layout.semaphores else []
     log = Log(layout.error_log)
-    grouped = group is not None and group.make()
+    made = group if group is not None and group.make() else None
+    inside = made is not None and bool(patience.mandate or server.forks)
     try:
-        child = spawn(server.start_command(), output, group if grouped else None)
+        child = spawn(server.start_command(), output, made if inside else None, patience.mandate)
     except OSError as error:
         return Started(_not_startable(server, error), remembered, notes=notes)
-    kept = Remembered(child, child.pid, grouped)
-    started = _Boot(make(), kept, group, patience, output, log).wait()
+    taking_in = None if made is None or inside else _TakingIn(made, child)
+    started = _Boot(make(), Remembered(child, child.pid, inside), group, patience, output, log).wait()
+    if taking_in is not None and started.remembered is not None:
+        started = replace(started, remembered=replace(started.remembered, grouped=taking_in.done()))
     if started.fault is None and started.remembered is not None and layout.semaphores:
-        made = leftovers.made_since(before, layout)
-        started = replace(started, remembered=replace(started.remembered, semaphores=made))
+        sets = leftovers.made_since(before, layout)
+        started = replace(started, remembered=replace(started.remembered, semaphores=sets))
     return replace(started, notes=notes + started.notes)
+
+
+def _may_have_left_something(server: Server, remembered: Remembered | None, group: Cgroup | None) -> bool:
+    """Whether it is worth a look at all processes: cheap signs first."""
+    if remembered is not None or (group is not None and group.populated()):
+        return True
+    return bool(on(layout_of(server).addresses, listening())) or type(server).claims is not Server.claims
+
+
+def obstacle(server: Server, remembered: Remembered | None, group: Cgroup | None) -> Fault | None:
+    """Who else holds one of its addresses, so that a start would fail; None: its way is free."""
+    if not on(layout_of(server).addresses, listening()):
+        return None
+    others = strangers(server, members(server, remembered, group))
+    return _taken(server, others[0], "it cannot be started", "") if others else None
 
 
 def health(server: Server, connect_timeout: float, timeout: float) -> Answer | None:
@@ -91,6 +111,26 @@ def health(server: Server, connect_timeout: float, timeout: float) -> Answer | N
     if layout.addresses:
         return connect_only(layout.addresses[0], timeout)
     return None
+
+
+class _TakingIn:
+    """Takes a foreground server into its control group while it boots: the move must not delay it.
+
+    Where a mandate decides, or where the server forks away from us, it joins by itself before it becomes the server.
+    """
+
+    def __init__(self, group: Cgroup, child: Identity) -> None:
+        self._complete = False
+        self._thread = threading.Thread(target=self._run, args=(group, child.pid), name="cgroup", daemon=True)
+        self._thread.start()
+
+    def done(self) -> bool:
+        """Whether the whole family is in the group; waits for the move that is under way."""
+        self._thread.join(2.0)
+        return self._complete
+
+    def _run(self, group: Cgroup, pid: int) -> None:
+        self._complete = group.take_in(pid)
 
 
 class _Boot:
@@ -167,10 +207,9 @@ class _Boot:
                 return _taken(self.server, holders[0], words, fault.proof if fault else last)
         if fault is not None:
             return fault
-        try:
-            _ = self.server.layout
-        except ConfigurationUnreadable as unreadable:
-            return unreadable.fault
+        tested = check(self.server, self.patience)  # it is down already, so that the test costs no outage
+        if tested is not None and tested.kind is Kind.CONFIGURATION:
+            return tested
         return replace(unknown(f"{words}{': ' + last if last else ''}"), proof=last)
 
     def _late(self) -> Fault:

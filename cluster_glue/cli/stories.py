@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from cluster_glue import places
-from cluster_glue.cli import daemon, words
+from cluster_glue.cli import daemon, diagnosis, words
 from cluster_glue.cli.failure import DENIED, FAILED, UNKNOWN, Failure
 from cluster_glue.messages import CATALOGUE, sanitise
 
@@ -47,8 +49,9 @@ def incidents(resource: str | None, limit: int, as_json: bool) -> None:
 
 @click.command()
 @click.argument("incident", required=False, shell_complete=daemon.complete_resource)
+@diagnosis.BUNDLE
 @daemon.JSON
-def why(incident: str | None, as_json: bool) -> None:
+def why(incident: str | None, bundle: Path | None, as_json: bool) -> None:
     """Tell the story of an incident.
 
     What fell, why, what was done, and how long it was out; then the timeline.
@@ -62,8 +65,11 @@ def why(incident: str | None, as_json: bool) -> None:
         found = journal.incident(name)
     if found is None:
         raise Failure(UNKNOWN, f"there is no incident {incident!r}", "`koboshi incidents` lists them")
-    if as_json:
-        words.show_json({**_as_json(found[0]), "timeline": [dataclasses.asdict(line) for line in found[1]]})
+    told = {**_as_json(found[0]), "timeline": [dataclasses.asdict(line) for line in found[1]]}
+    if bundle is not None:
+        diagnosis.write_bundle(bundle, told, story(*found))
+    elif as_json:
+        words.show_json(told)
     else:
         click.echo(story(*found))
 
@@ -74,6 +80,9 @@ def story(incident: Incident, timeline: list[Line]) -> str:
     for label, text in (("proof", incident.proof), ("advice", incident.advice)):
         if text:
             lines.append(f"{label + ':':9}{sanitise(text)}")
+    evidence = diagnosis.evidence_of(incident.id)
+    if evidence.is_dir():
+        lines.append(f"{'evidence:':9} {evidence}")
     if len(lines) > 2:
         lines.append("")
     for line in timeline:
@@ -115,8 +124,11 @@ def _named(journal: Reader, name: str | None) -> str | None:
 
 
 def _journal() -> Reader:
+    from cluster_glue.client import AskError, ask
     from cluster_glue.journal_reader import JournalUnreadable, Reader
 
+    with suppress(AskError):  # a daemon that runs may have words on the way to its journal
+        ask(places.control_socket(), {"do": "ping"}, 2.0)
     try:
         return Reader(places.journal_file())
     except JournalUnreadable as error:
@@ -135,7 +147,9 @@ def _row(incident: Incident) -> list[str]:
 
 
 def _as_json(incident: Incident) -> dict[str, object]:
-    return {"id": incident.id, **dataclasses.asdict(incident)}
+    evidence = diagnosis.evidence_of(incident.id)
+    kept = str(evidence) if evidence.is_dir() else None
+    return {"id": incident.id, **dataclasses.asdict(incident), "evidence": kept}
 
 
 def _offset(seconds: float) -> str:
