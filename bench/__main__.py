@@ -32,13 +32,14 @@ ROWS = {
     "peers": "the same outages under systemd, supervisord and monit",
     "stall": "SIGSTOP of the workers or of everything, with a busy and with a quiet client",
     "idle": "CPU and memory of watching 1, 10, 100 and 1000 sleeping processes",
+    "ocf": "the OCF executables beside ocf:heartbeat:apache",
     "memory": "memory of keeping Apache and nginx, beside supervisord and monit",
 }
 
 
 def rows() -> dict[str, Callable[[Any], Iterator[Line]]]:
     """What measures each row; imported only when something is measured."""
-    from bench import detection, idle, memory, outage, stall
+    from bench import detection, idle, memory, ocf, outage, stall
 
     return {
         "outage": outage.outage,
@@ -47,6 +48,7 @@ def rows() -> dict[str, Callable[[Any], Iterator[Line]]]:
         "stall": stall.stall,
         "idle": idle.idle,
         "memory": memory.memory,
+        "ocf": ocf.ocf,
     }
 
 

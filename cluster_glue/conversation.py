@@ -11,23 +11,23 @@ from cluster_glue.messages import sanitise
 LONGEST_REQUEST: Final = 65536
 
 #: Requests that name a resource, and those that do not.
-ABOUT_A_RESOURCE: Final = frozenset({"start", "stop", "restart", "reload", "clear", "resume", "pause"})
+ABOUT_A_RESOURCE: Final = frozenset({"start", "stop", "restart", "reload", "clear", "resume", "pause", "drain"})
 ABOUT_THE_DAEMON: Final = frozenset({"ping", "status", "reload-config"})
 
 #: What belongs to a cluster's action, and of which type it is.
 OCF_FIELDS: Final[dict[str, Any]] = {
     "action": str,
-    "agent": str,
     "instance": str,
-    "values": dict,
+    "mandate": str,
     "timeout": int | float,
     "interval": int | float,
-    "probe": bool,
-    "level": int,
 }
 
 #: An instance becomes part of file names.
 INSTANCE: Final = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9._:-]{0,254}")
+
+#: The name of a mandate's file (:mod:`resource_agents.mandates`).
+MANDATE: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}@[0-9a-f]{1,16}\.json")
 
 #: Seconds; no cluster waits longer for an action.
 LONGEST_ACTION: Final = 86400.0
@@ -66,7 +66,7 @@ def understand(line: bytes) -> dict[str, Any] | str:
 
 
 def _ocf(request: dict[str, Any]) -> dict[str, Any] | str:
-    """A cluster's action, as :mod:`resource_agents.entry` sends it."""
+    """A cluster's action, as :mod:`resource_agents.entry` sends it; what it is about is in the mandate."""
     understood: dict[str, Any] = {"do": "ocf"}
     for field, kind in OCF_FIELDS.items():
         value = request.get(field)
@@ -75,8 +75,8 @@ def _ocf(request: dict[str, Any]) -> dict[str, Any] | str:
         understood[field] = value
     if not INSTANCE.fullmatch(understood["instance"]):
         return "an ocf request names an instance in 1 to 255 letters, digits and ._:-, not beginning with a dot"
-    if not all(isinstance(value, str) for value in understood["values"].values()):
-        return "an ocf request has values that are text"
+    if understood["mandate"] and not MANDATE.fullmatch(understood["mandate"]):
+        return "an ocf request names a mandate as INSTANCE@TOKEN.json"
     if not (0 < understood["timeout"] <= LONGEST_ACTION and 0 <= understood["interval"] <= LONGEST_PAUSE):
         return f"an ocf request has a timeout above 0 and at most {LONGEST_ACTION:g} s, and an interval of 0 or more"
     return understood

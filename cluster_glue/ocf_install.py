@@ -52,12 +52,12 @@ healthy() {
 
 case $1 in
 meta-data)
-    exec cat "$LIB/metadata/@AGENT@.xml"
+    exec /bin/cat "$LIB/metadata/@AGENT@.xml"
     ;;
 monitor)
     at=${KOBOSHI_RUNTIME_DIR:-/run/koboshi}/ocf/${OCF_RESOURCE_INSTANCE:-default}
     if [ "${OCF_RESKEY_CRM_meta_interval:-0}" != 0 ] && [ "${OCF_CHECK_LEVEL:-0}" = 0 ] &&
-        [ -r "$at.status" ] && [ -w "${at%/*}" ] && healthy "$at" 2>/dev/null; then
+        [ -r "$at.status" ] && healthy "$at" 2>/dev/null; then
         exit 0
     fi
     ;;
@@ -67,7 +67,18 @@ exec "$PYTHON" -I -S "$LIB/resource_agents/entry.py" @AGENT@ "$@"
 
 
 def install(ocf_root: Path, destdir: Path) -> list[Path]:
-    """Install all agents below ``destdir``; the executables. Raises ``OSError``."""
+    """Install all agents below ``destdir``; the executables. Raises ``OSError``.
+
+    Everybody may read and run them, whatever the umask: tools ask for ``meta-data`` as user nobody.
+    """
+    mask = os.umask(0o022)
+    try:
+        return _install(ocf_root, destdir)
+    finally:
+        os.umask(mask)
+
+
+def _install(ocf_root: Path, destdir: Path) -> list[Path]:
     library = ocf_root / "lib" / PROVIDER
     there = _under(destdir, library)
     shutil.rmtree(there, ignore_errors=True)
@@ -84,7 +95,8 @@ def install(ocf_root: Path, destdir: Path) -> list[Path]:
         path.write_text(_script(agent, library), encoding="utf-8")
         path.chmod(0o755)
         made.append(path)
-    _readable(there)
+    for path in there.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)  # as copied they have the modes of the checkout
     return made
 
 
@@ -122,11 +134,3 @@ def _source(package: str) -> Path:
 
 def _under(destdir: Path, path: Path) -> Path:
     return destdir / path.relative_to("/") if destdir != Path("/") else path
-
-
-def _readable(tree: Path) -> None:
-    """Everybody may read it, whatever the umask: ``meta-data`` runs as nobody."""
-    for folder, _, files in os.walk(tree):
-        Path(folder).chmod(0o755)
-        for name in files:
-            (Path(folder) / name).chmod(0o644)

@@ -32,3 +32,8 @@ man_pages = [
     ("man/koboshi", "koboshi", "keep web servers up: notice, explain, repair", author, 8),
     ("man/koboshi.toml", "koboshi.toml", "which web servers koboshi keeps up, and how patiently", author, 5),
 ]
+_about = "{} under a cluster, repaired on the spot"
+man_pages += [
+    (f"man/{page.stem}", page.stem, _about.format(page.stem.removeprefix("ocf_koboshi_")), author, 7)
+    for page in sorted((Path(__file__).parent / "man").glob("ocf_koboshi_*.rst"))
+]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from xml.sax.saxutils import escape, quoteattr
 
 from ocf.declarations import Parameter
 
@@ -62,7 +61,7 @@ class Agent:
 def xml(agent: Agent) -> str:
     """The agent's metadata; ends with a newline."""
     lines = [
-        f"<resource-agent name={quoteattr(agent.name)} version={quoteattr(agent.version)}>",
+        f'<resource-agent name="{escaped(agent.name)}" version="{escaped(agent.version)}">',
         "<version>1.1</version>",
         _described("longdesc", agent.long),
         _described("shortdesc", agent.short),
@@ -78,17 +77,24 @@ def xml(agent: Agent) -> str:
 
 
 def _described(tag: str, text: str) -> str:
-    return f'<{tag} lang="en">{escape(text.strip())}</{tag}>'
+    return f'<{tag} lang="en">{escaped(text.strip())}</{tag}>'
+
+
+def escaped(text: str) -> str:
+    """Text as XML content or inside double quotes. (``xml.sax.saxutils`` costs 30 ms to import.)"""
+    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
+        text = text.replace(character, entity)
+    return text
 
 
 def _parameters(parameters: Iterable[Parameter]) -> Iterable[str]:
     for each in parameters:
-        unique = f' unique="{int(each.unique)}"' + (f" unique-group={quoteattr(each.name)}" if each.unique else "")
+        unique = f' unique="{int(each.unique)}"' + (f' unique-group="{escaped(each.name)}"' if each.unique else "")
         flags = f'{unique} required="{int(each.required)}" reloadable="{int(each.reloadable)}"'
-        yield f"<parameter name={quoteattr(each.name)}{flags}>"
+        yield f'<parameter name="{escaped(each.name)}"{flags}>'
         yield _described("longdesc", each.long or each.short)
         yield _described("shortdesc", each.short)
-        default = f" default={quoteattr(each.default)}" if each.default else ""
+        default = f' default="{escaped(each.default)}"' if each.default else ""
         yield f'<content type="{each.type}"{default}/>'
         yield "</parameter>"
 

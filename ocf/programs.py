@@ -7,9 +7,7 @@ nobody by accident; a deadline, after which the program and its group are killed
 from __future__ import annotations
 
 import os
-import selectors
 import signal
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -48,6 +46,8 @@ def run(
     given: bytes = b"",
 ) -> Finished:
     """Run a program to its end, or to ``timeout`` seconds. ``given`` (at most a pipeful) is its standard input."""
+    import subprocess  # 15 ms that an action which runs no program does not have
+
     began = time.monotonic()
     try:
         program = subprocess.Popen(
@@ -81,6 +81,8 @@ def run(
 
 def _read(fd: int, deadline: float) -> tuple[str, bool]:
     """All output up to the limit; False when the deadline came first."""
+    import selectors
+
     chunks: list[bytes] = []
     size = 0
     with selectors.DefaultSelector() as selector:

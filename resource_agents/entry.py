@@ -2,6 +2,7 @@
 
 Run by the installed executables as ``python -I -S entry.py AGENT ACTION``. The daemon is a convenience, never a
 condition: when it does not answer within a short deadline the action is carried out in process, with the same verdicts.
+A stop asks nobody: it takes the mandate away, which ends the daemon's part at any rate, and does the work itself.
 Exactly one ``ocf-exit-reason:`` line is printed for a failure, and it is the last one.
 """
 
@@ -10,101 +11,185 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if __name__ == "__main__":  # run as a file, isolated: the packages are beside us
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from ocf.conditions import CONDITIONS, Verdict
 from ocf.declarations import ParameterError, truth
-from ocf.environment import PREFIX, Call, read
-from resource_agents.actions import Actions, runtime_directory
-from resource_agents.daemon_client import DaemonAbsent, exchange, wake
-from resource_agents.server import Server, load
+from ocf.environment import Call, read
+from resource_agents import mandates
+from resource_agents.memory import recall
+
+if TYPE_CHECKING:
+    from resource_agents.actions import Actions
 
 #: Seconds that the daemon has for an answer which it already knows.
 MONITOR_PATIENCE = 2.0
 
-#: Parameters of the local recovery layer that the actions themselves read.
+#: Seconds that a daemon which has to be started may take until it listens, as long as the action has them.
+WAKING = 10.0
+
+#: The parameter that turns the daemon off.
 LOCAL_RECOVERY = "local_recovery"
 
-SILENT = frozenset({"running", "repairing", "degraded"})
+ACTIONS = ("start", "stop", "monitor", "status", "validate-all", "reload", "reload-agent")
 
 
 def main(argv: list[str], env: dict[str, str]) -> int:
     """Carry out ``argv`` = [agent, action, ...] and give OCF's exit code."""
     agent, call = argv[0], read(argv[1:], env)
-    try:
-        verdict = _perform(load(agent), call, env)
-    except ParameterError as error:
-        wrong = Verdict("wrong-parameter", str(error))
-        verdict = Verdict("stopped") if call.action == "stop" or call.probe and call.action == "monitor" else wrong
+    verdict = perform(agent, call, env)
     return _say(call, verdict, env.get("OCF_EXIT_REASON_PREFIX") or "ocf-exit-reason:")
 
 
-def _perform(kind: type[Server], call: Call, env: dict[str, str]) -> Verdict:
-    known = {parameter.name for parameter in kind.parameters}
-    values = {name: value for name, value in call.values.items() if name in known}
-    runtime = runtime_directory()
-    if call.action in ("start", "stop", "monitor", "status", "reload-agent") and _wants_daemon(call):
-        verdict = _through_daemon(kind.name, call, env, runtime)
+def perform(agent: str, call: Call, env: dict[str, str]) -> Verdict:
+    """Carry out one action; whatever goes wrong is a verdict, too."""
+    try:
+        return _Act(agent, call, env).perform()
+    except ParameterError as error:
+        return Verdict("wrong-parameter", str(error))
+    except PermissionError as error:
+        return Verdict("forbidden", f"{call.action}: {error.filename}: {error.strerror}")
+    except Exception as error:  # whatever it is, the cluster gets a reason
+        return Verdict("failed", f"{call.action} broke off: {type(error).__name__}: {error}")
+
+
+class _Act:
+    """One call of one agent."""
+
+    def __init__(self, agent: str, call: Call, env: dict[str, str]) -> None:
+        self._agent, self._call, self._env = agent, call, env
+        self._runtime = Path(env.get("KOBOSHI_RUNTIME_DIR") or "/run/koboshi")
+        self._recovers = truth(call.values.get(LOCAL_RECOVERY) or "true")
+
+    def perform(self) -> Verdict:
+        match self._call.action:
+            case "start":
+                return self._start()
+            case "stop":
+                return self._stop()
+            case "monitor" | "status":
+                return self._monitor()
+            case "validate-all":
+                return self._here().validate()
+            case "reload":
+                return self._reload()
+            case "reload-agent":
+                return self._reload_agent()
+        return Verdict("unimplemented", f"{self._agent} has no action {self._call.action!r}")
+
+    def _here(self, tolerant: bool = False) -> Actions:
+        from resource_agents.actions import Actions
+
+        return Actions(self._agent, self._call, self._runtime, tolerant)
+
+    # -- the actions ---------------------------------------------------------------------------------------------------
+
+    def _start(self) -> Verdict:
+        here = self._here()  # what is wrong in itself is refused before the daemon hears of it
+        if not self._recovers:
+            mandates.withdraw(self._runtime, self._call.instance)
+            return here.start()
+        hopeless = here.cannot_start()
+        if hopeless is not None:
+            return hopeless
+        mandate = mandates.give(self._runtime, self._call.instance, self._mandate())
+        verdict = self._ask(self._runtime, here, mandate.name)
         if verdict is not None:
             return verdict
-    actions = Actions(lambda: kind(values, call.instance), call, runtime)
-    match call.action:
-        case "start":
-            return actions.start()
-        case "stop":
-            verdict = actions.stop()
-            return verdict if verdict.condition == "not-stopped" else Verdict("running")
-        case "monitor" | "status":
-            return actions.monitor()
-        case "validate-all":
-            return actions.validate()
-        case "reload":
-            return actions.reload()
-        case "reload-agent":
-            return Verdict("running")
-    return Verdict("unimplemented", f"{kind.name} has no action {call.action!r}")
+        mandates.withdraw(self._runtime, self._call.instance)  # or it would be started twice
+        verdict = here.start()
+        if verdict.good:
+            mandates.give(self._runtime, self._call.instance, self._mandate())
+        return verdict
 
-
-def _wants_daemon(call: Call) -> bool:
-    return truth(call.values.get(LOCAL_RECOVERY) or "true")
-
-
-def _through_daemon(agent: str, call: Call, env: dict[str, str], runtime: Path) -> Verdict | None:
-    """What the daemon answers; None when it does not, so that the work is done here."""
-    interval = env.get(PREFIX + "CRM_meta_interval", "0")
-    request = {
-        "do": "ocf",
-        "action": call.action,
-        "agent": agent,
-        "instance": call.instance,
-        "values": dict(call.values),
-        "timeout": call.timeout,
-        "interval": int(interval) / 1000 if interval.isdigit() else 0.0,
-        "probe": call.probe,
-        "level": call.level,
-    }
-    patience = min(MONITOR_PATIENCE, call.timeout / 4) if call.action in ("monitor", "status") else call.timeout - 1.0
-    try:
-        reply = exchange(runtime, request, patience)
-    except DaemonAbsent:
-        if call.action != "start" or not wake(runtime, env.get("KOBOSHI_COMMAND", ""), min(10.0, call.timeout / 2)):
-            return None
+    def _stop(self) -> Verdict:
+        mandates.withdraw(self._runtime, self._call.instance)
         try:
-            reply = exchange(runtime, request, patience)
+            return self._here(tolerant=True).stop()
+        except ParameterError as error:
+            if recall(self._runtime, self._call.instance) is None:
+                return Verdict("done")  # with such values nothing can have been started
+            return Verdict("not-stopped", str(error))
+
+    def _monitor(self) -> Verdict:
+        """The daemon's view where it has one; what it does not look at is looked at here."""
+        if mandates.current(self._runtime, self._call.instance) is not None:
+            verdict = self._exchange("", min(MONITOR_PATIENCE, self._call.timeout / 4))
+            if verdict is not None and (verdict.condition != "running" or self._call.level == 0):
+                return verdict
+        try:
+            here = self._here()
+        except ParameterError:
+            if self._call.probe:
+                return Verdict("stopped")
+            raise
+        return here.monitor()
+
+    def _reload(self) -> Verdict:
+        verdict = self._here().reload()
+        mandate = mandates.current(self._runtime, self._call.instance)
+        if verdict.good and mandate is not None:
+            mandates.amend(mandate, mandates.read(mandate))  # the daemon, too, reads the configuration anew
+        return verdict
+
+    def _reload_agent(self) -> Verdict:
+        here = self._here()
+        mandate = mandates.current(self._runtime, self._call.instance)
+        if mandate is not None:
+            mandates.amend(mandate, self._mandate())
+        return here.running()
+
+    # -- the daemon ----------------------------------------------------------------------------------------------------
+
+    def _mandate(self) -> dict[str, Any]:
+        return {
+            "agent": self._agent,
+            "instance": self._call.instance,
+            "values": dict(self._call.values),
+            "timeout": self._call.timeout,
+        }
+
+    def _ask(self, runtime: Path, here: Actions, mandate: str) -> Verdict | None:
+        """The daemon's answer to a start, waking it where it sleeps; None when there is none."""
+        from resource_agents.daemon_client import DaemonAbsent, exchange, wake
+
+        try:
+            exchange(runtime, {"do": "ping"}, MONITOR_PATIENCE)
+        except DaemonAbsent as absent:
+            command = self._env.get("KOBOSHI_COMMAND", "")
+            if absent.silent or not wake(runtime, command, min(WAKING, self._call.timeout / 2)):
+                return None
+        return self._exchange(mandate, here.left(), watched=True)
+
+    def _exchange(self, mandate: str, patience: float, watched: bool = False) -> Verdict | None:
+        """What the daemon answers; None when it does not, so that the work is done here."""
+        from resource_agents.daemon_client import DaemonAbsent, exchange
+
+        call = self._call
+        request = {
+            "do": "ocf",
+            "action": call.action,
+            "instance": call.instance,
+            "timeout": max(1.0, patience) if watched else call.timeout,
+            "interval": call.interval,
+            "mandate": mandate,
+        }
+        try:
+            reply = exchange(self._runtime, request, patience, watched=watched)
         except DaemonAbsent:
             return None
-    condition = str(reply.get("condition", ""))
-    return Verdict(condition, str(reply.get("reason", ""))) if condition in CONDITIONS else None
+        condition = str(reply.get("condition", ""))
+        return Verdict(condition, str(reply.get("reason", ""))) if condition in CONDITIONS else None
 
 
 def _say(call: Call, verdict: Verdict, prefix: str) -> int:
-    """Print the reason where there is one to give; a probe of what does not run says nothing."""
-    quiet = verdict.condition in SILENT or (verdict.condition == "stopped" and not verdict.reason) or not verdict.reason
-    if not quiet and not (call.probe and verdict.condition == "stopped"):
-        line = " ".join(verdict.reason.split())
-        sys.stderr.write(f"{prefix}{line}\n")
+    """Print the reason of a failure; a probe of what does not run says nothing."""
+    silent = verdict.good or not verdict.reason or (call.probe and verdict.condition == "stopped")
+    if not silent:
+        sys.stderr.write(f"{prefix}{' '.join(verdict.reason.split())}\n")
     return verdict.code
 
 

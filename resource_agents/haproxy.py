@@ -31,6 +31,8 @@ class Haproxy(Server):
     name = "haproxy"
     title = "HAProxy load balancer"
     gentle = (Rung(signal.SIGUSR1, 0.5), Rung(signal.SIGTERM, 0.2))
+    backlog_directive = "backlog"
+    files_directive = "ulimit-n of the global section, or fd-hard-limit,"
     reload_signal = signal.SIGUSR2
     parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter(

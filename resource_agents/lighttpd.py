@@ -28,6 +28,8 @@ class Lighttpd(Server):
     name = "lighttpd"
     title = "lighttpd web server"
     gentle = (Rung(signal.SIGINT, 0.6), Rung(signal.SIGTERM, 0.2))
+    backlog_directive = "server.listen-backlog"
+    files_directive = "server.max-fds"
     reload_signal = signal.SIGUSR1
     parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter("configfile", "string", "/etc/lighttpd/lighttpd.conf", "configuration file", unique=True),

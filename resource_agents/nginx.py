@@ -47,6 +47,8 @@ class Nginx(Server):
     signatures = SIGNATURES
     operations = (*DEFAULT_OPERATIONS, Operation("monitor", 60, 61, 30))
     gentle = (Rung(signal.SIGQUIT, 0.5), Rung(signal.SIGTERM, 0.3))
+    backlog_directive = "backlog= of the listen directive"
+    files_directive = "worker_rlimit_nofile"
     reload_signal = signal.SIGHUP
 
     def __init__(self, values: Mapping[str, str], instance: str = "default") -> None:

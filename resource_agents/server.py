@@ -147,6 +147,9 @@ class Server(ABC):
     signatures: ClassVar[tuple[Signature, ...]] = ()
     gentle: ClassVar[tuple[Rung, ...]] = (Rung(signal.SIGTERM, 0.7),)
     reload_signal: ClassVar[int | None] = None
+    #: What raises the length of a listener's queue, and a process's limit on open files, in this server's own words.
+    backlog_directive: ClassVar[str] = "the backlog of its listen directive"
+    files_directive: ClassVar[str] = "LimitNOFILE of its unit or ulimit -n"
 
     def __init__(self, values: Mapping[str, str], instance: str = "default") -> None:
         self.instance = instance

@@ -38,6 +38,7 @@ class Tomcat(Server):
     title = "Apache Tomcat"
     signatures = SIGNATURES
     gentle = (Rung(signal.SIGTERM, 0.85),)
+    backlog_directive = "acceptCount of the Connector"
     parameters = PARAMETERS
 
     def __init__(self, values: Mapping[str, str], instance: str = "default") -> None:

@@ -103,9 +103,8 @@ def report(chosen: list[Fault], runs: list[Run]) -> None:
         return
     spared = [run for run in counted if any(fault.spare and fault.name == run.fault for fault in chosen)]
     took = [run.evidence_seconds for run in counted if run.evidence_bytes]
-    print(
-        f"\nfaults made: {len({(run.fault, run.server) for run in counted})}, runs: {len(counted)}, load {os.getloadavg()}"
-    )
+    made = len({(run.fault, run.server) for run in counted})
+    print(f"\nfaults made: {made}, runs: {len(counted)}, load {os.getloadavg()}")
     for words, number in (
         ("cause named right", sum(run.outcome == "right" for run in counted) / len(counted)),
         ("cause named wrong", sum(run.outcome == "wrong" for run in counted) / len(counted)),

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster_glue.journal_reader import Incident, JournalUnreadable
+from resource_agents.cgroups import place, tag_of
 from resource_agents.processes import Process, children, send
 from tests.diagnosed import apache, nginx
 from tests.koboshi_daemon import KoboshiDaemon
 from tests.ports import free_port
 from tests.tomcat_server import TomcatServer
+from tests.waiting import eventually
 
 #: Probes in quick succession, so that a run takes seconds; koboshi's defaults otherwise.
 QUICK = (
@@ -68,7 +70,7 @@ class Stage:
     def run(self) -> None:
         """Start koboshi, which starts the server."""
         self.koboshi = KoboshiDaemon(self.folder, self.config + QUICK + self.extra, self.inside)
-        self.undo.callback(self.koboshi.close)
+        self.undo.callback(_close, self.koboshi)
         self.koboshi.start()
 
     # -- hands -----------------------------------------------------------------------------------------------------
@@ -130,7 +132,13 @@ class Stage:
         threads = [threading.Thread(target=ask, daemon=True) for _ in range(count)]
         for thread in threads:
             thread.start()
-        self.undo.callback(lambda: (end.set(), [thread.join(5) for thread in threads]))
+
+        def close() -> None:
+            end.set()
+            for thread in threads:
+                thread.join(5)
+
+        self.undo.callback(close)
 
     def back_end(self, delay: float | None) -> tuple[int, Callable[[], None]]:
         """A back end that answers after ``delay`` seconds (None: never): its port, and how to end it."""
@@ -182,7 +190,7 @@ class Stage:
         """A control group (v1) with limits, and ``pid`` in it."""
         path = Path(f"/sys/fs/cgroup/{controller}/koboshi-bench-{os.getpid()}-{self.port}")
         path.mkdir()
-        self.undo.callback(lambda: contextlib.suppress(OSError).__enter__() or path.rmdir())
+        self.undo.callback(_remove, path)
         for name, value in limits.items():
             (path / name.replace("_", ".", 1)).write_text(value)
         (path / "cgroup.procs").write_text(str(pid))
@@ -215,6 +223,29 @@ class Stage:
         """How often it was restarted."""
         assert self.koboshi is not None
         return len(self.koboshi.lines("restarting", "web"))
+
+
+def _close(koboshi: KoboshiDaemon) -> None:
+    """End it; its control groups go when the last of a large process is gone."""
+    try:
+        koboshi.close()
+    except OSError:
+        group = place(tag_of(koboshi.runtime), "any")
+        if group is not None:
+            eventually(lambda: _emptied(group.path.parent), what="the end of the control groups")
+
+
+def _emptied(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        for below in folder.glob("*/"):
+            below.rmdir()
+        folder.rmdir()
+    return not folder.exists()
+
+
+def _remove(group: Path) -> None:
+    with contextlib.suppress(OSError):
+        group.rmdir()
 
 
 @contextlib.contextmanager

@@ -26,7 +26,8 @@ GROUPS: Final = {"1": "red", "2": "yellow", "3": "green", "4": "red", "9": "blue
 @click.command()
 @click.option("-c", "--config", "file", type=FILE, help="The configuration, in place of the usual one.")
 @click.option("--check", is_flag=True, help="Only check the configuration.")
-def run(file: Path | None, check: bool) -> int:
+@click.option("--under-cluster", is_flag=True, help="A cluster brings the resources: no configuration is needed.")
+def run(file: Path | None, check: bool, under_cluster: bool) -> int:
     """Run koboshi in the foreground.
 
     SIGTERM ends it and leaves the servers running; SIGHUP makes it reread its configuration.
@@ -40,7 +41,7 @@ def run(file: Path | None, check: bool) -> int:
     from cluster_glue.control import ControlError
 
     try:
-        return service.main(path, echo=_echo)
+        return service.main(path, echo=_echo, under_cluster=under_cluster)
     except ConfigErrors as errors:
         raise _wrong(errors) from None
     except (ControlError, places.PlaceError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import shutil
@@ -11,7 +10,6 @@ import sys
 import click
 
 from cluster_glue.ocf_check.agent import OCF_ROOT, AgentNotFound, Subject, resolve
-from cluster_glue.ocf_check.namespaces import Unable, play_all
 from cluster_glue.ocf_check.registry import Case, Outcome, Verdict, every_case
 from cluster_glue.ocf_check.report import as_json, table
 
@@ -91,6 +89,10 @@ def ocf_check(
 
 def _play(subject: Subject, cases: list[Case], jobs: int) -> list[Outcome]:
     """Play, with one line of progress on a terminal. Raises :class:`CannotCheck`."""
+    import asyncio
+
+    from cluster_glue.ocf_check.namespaces import Unable, play_all
+
     done = 0
     terminal = sys.stderr.isatty()
 

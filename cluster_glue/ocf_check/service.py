@@ -84,8 +84,18 @@ def _mains(processes: list[Process], inodes: set[int]) -> tuple[Process, ...]:
     owners = [process for process in processes if sockets(process.pid) & inodes]
     among = owners or processes
     pids = {process.pid for process in among}
-    tops = [process for process in among if process.ppid not in pids]
+    parents = {process.pid: process.ppid for process in processes}
+    tops = [process for process in among if not pids & _above(process.ppid, parents)]
     return tuple(sorted(tops, key=lambda process: (process.start, process.pid)))
+
+
+def _above(pid: int, parents: dict[int, int]) -> set[int]:
+    """This process and its ancestors among ``parents``: one between may own no socket itself."""
+    found: set[int] = set()
+    while pid in parents and pid not in found:
+        found.add(pid)
+        pid = parents[pid]
+    return found
 
 
 def sockets(pid: int) -> set[int]:

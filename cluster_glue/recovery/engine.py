@@ -176,6 +176,7 @@ class Engine:
             lambda ended: self._ended(config.name, executor, ended),
         )
         executor.mandate = mandate
+        executor.drain_wait = config.glue.drain_wait
         saved = self._store.load(config.name)
         state, remembered = saved or (State(incidents=incidents), None)
         watch = self.watches[config.name] = Watch(config, server, executor, group, state, remembered, mandate)
@@ -193,6 +194,7 @@ class Engine:
         watch = self.watches[config.name]
         watch.config, watch.server = config, self._make(config)
         watch.executor.make = lambda: self._make(config)
+        watch.executor.drain_wait = config.glue.drain_wait
         for observer in self.observers:
             observer.leave(watch)
             observer.attend(watch)

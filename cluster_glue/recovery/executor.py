@@ -51,6 +51,7 @@ class Executor:
         self.output = output
         self._report = report
         self.mandate = ""  # a file without which nothing may be done
+        self.drain_wait = 0.0  # seconds that a load balancer gets to notice, before a stop that was asked for
         self._flight: _Flight | None = None
         self._stopped_by = -1
         self._spared: Identity | None = None
@@ -103,6 +104,8 @@ class Executor:
         if order.action is Action.STOP and not order.gentle and self._cured(server, remembered):
             return Ended(order.number, order.action, None, remembered, server, notes=("worker replaced",))
         if order.action is Action.STOP:
+            if order.gentle and remembered is not None:
+                patience.pause(self.drain_wait)
             fault, notes = stop(server, remembered, self._group, patience, order.gentle)
             self._stopped_by = order.number if fault is None else -1
             return Ended(order.number, order.action, fault, None if fault is None else remembered, server, notes=notes)

@@ -124,8 +124,7 @@ def test_a_pause_arrives_with_seconds_and_a_harmless_reason(served: Path) -> Non
 
 
 OCF = {
-    "do": "ocf", "action": "start", "agent": "apache", "instance": "web:0", "values": {"port": "80"},
-    "timeout": 40, "interval": 0.0, "probe": False, "level": 0,
+    "do": "ocf", "action": "start", "instance": "web_0", "mandate": "web_0@1f.json", "timeout": 40, "interval": 0.0,
 }  # fmt: skip
 
 
@@ -136,9 +135,9 @@ def test_a_clusters_action_arrives_as_it_is(served: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"instance": "../../etc/passwd"}, {"instance": ".."}, {"instance": ""}, {"action": 3}, {"values": []},
-        {"values": {"port": 80}}, {"timeout": 0}, {"timeout": True}, {"timeout": 1e99}, {"interval": -1},
-        {"probe": 1}, {"level": "0"}, {"level": None},
+        {"instance": "../../etc/passwd"}, {"instance": ".."}, {"instance": ""}, {"action": 3}, {"mandate": None},
+        {"mandate": "../web_0@1f.json"}, {"mandate": "web_0.status"}, {"timeout": 0}, {"timeout": True},
+        {"timeout": 1e99}, {"interval": -1}, {"interval": "10"},
     ],
 )  # fmt: skip
 def test_a_clusters_action_out_of_shape_is_refused(served: Path, change: dict[str, Any]) -> None:

@@ -208,8 +208,8 @@ def test_the_unit_keeps_web_servers_alive_and_budgets_spent(name: str, value: st
 def test_the_unit_is_watched_and_reads_the_configuration_where_koboshi_looks() -> None:
     settings = unit_settings()
     assert settings["WatchdogSec"]
-    assert settings["ExecStart"][0].endswith(f"/koboshi run -c {config_file({}, uid=0)}")
-    assert settings["ConditionPathExists"] == [str(config_file({}, uid=0))]
+    assert settings["ExecStart"][0].endswith(f"/koboshi run --under-cluster -c {config_file({}, uid=0)}")
+    assert "ConditionPathExists" not in settings, "a cluster's start wakes it without a configuration file"
 
 
 def test_the_unit_takes_nothing_from_the_web_servers_it_starts() -> None:

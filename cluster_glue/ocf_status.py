@@ -1,0 +1,61 @@
+"""Status files: what the executables read instead of asking, so that a recurring monitor starts no interpreter.
+
+One line for each resource that is certainly healthy: until when it holds (seconds since boot), and the pid and start
+time of the server's main process and of this daemon. The reader checks all of it, so that a dead server, a dead or
+stopped daemon or an old file never reads as healthy. It leaves a ``lease`` file (interval and timeout in milliseconds):
+the renewal that its question would have been.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from cluster_glue.recovery.engine import Watch
+from cluster_glue.recovery.model import Phase
+from resource_agents.processes import look
+
+#: Whole seconds that a status file holds at the most.
+HOLDS = 2
+
+
+class StatusFiles:
+    """The status and lease files in one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._leases: dict[str, int] = {}
+        self._me = look(os.getpid())
+
+    def show(self, watch: Watch) -> None:
+        """Write the status file of ``watch``, or take it away."""
+        state, main = watch.state, watch.remembered
+        healthy = state.phase is Phase.UP and not state.failures and state.fault is None
+        if not healthy or main is None or self._me is None:
+            self.hide(watch.name)
+            return
+        until = int(time.clock_gettime(time.CLOCK_BOOTTIME)) + HOLDS
+        path = self._directory / f"{watch.name}.status"
+        fresh = path.with_name(f"{path.name}.fresh")
+        with suppress(OSError):
+            line = f"{until} {main.main.pid} {main.main.start} {self._me.pid} {self._me.start}\n"
+            fresh.write_text(line, encoding="ascii")
+            fresh.replace(path)
+
+    def hide(self, name: str) -> None:
+        """No status any more."""
+        with suppress(OSError):
+            (self._directory / f"{name}.status").unlink(missing_ok=True)
+
+    def renewal(self, name: str) -> tuple[float, float] | None:
+        """Interval and timeout (seconds) of a monitor that read the file since the last look; None: there was none."""
+        path = self._directory / f"{name}.lease"
+        with suppress(OSError, ValueError):
+            stamp = path.stat().st_mtime_ns
+            if stamp != self._leases.get(name):
+                self._leases[name] = stamp
+                interval, timeout = path.read_text(encoding="ascii").split()
+                return int(interval) / 1000, int(timeout) / 1000
+        return None

@@ -1,0 +1,157 @@
+"""What a cluster hands over is understood as Pacemaker means it, and what is said back is one code and one reason."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from ocf.conditions import CONDITIONS, Verdict
+from ocf.environment import instance_of, read
+from resource_agents import mandates
+from resource_agents.entry import main
+from resource_agents.memory import keep, recall
+from resource_agents.processes import Identity, look
+
+PARAMETERS = {"OCF_RESKEY_configfile": "/nonexistent/lighttpd.conf"}
+
+
+def act(action: str, tmp_path: Path, **more: str) -> int:
+    """Run one action of the lighttpd agent in this process."""
+    return main(["lighttpd", action], {"KOBOSHI_RUNTIME_DIR": str(tmp_path / "run"), **PARAMETERS, **more})
+
+
+# ---- the environment -------------------------------------------------------------------------------------------------
+
+
+def test_times_come_in_milliseconds_and_no_interval_is_a_probe() -> None:
+    call = read(["monitor"], {"OCF_RESKEY_CRM_meta_timeout": "45000"})
+    assert (call.timeout, call.probe, call.level) == (45.0, True, 0)
+    recurring = {"OCF_RESKEY_CRM_meta_interval": "10000", "OCF_CHECK_LEVEL": "20"}
+    assert not read(["monitor"], recurring).probe
+    assert read(["monitor"], recurring).level == 20
+    assert not read(["start"], {}).probe
+
+
+def test_only_instance_parameters_are_values() -> None:
+    env = {
+        "OCF_RESKEY_port": "80",
+        "OCF_RESKEY_CRM_meta_name": "monitor",
+        "OCF_ROOT": "/",
+        "OCF_RESKEY_OCF_CHECK_LEVEL": "10",
+    }
+    call = read(["monitor", "ignored"], env)
+    assert dict(call.values) == {"port": "80"}
+    assert call.level == 10
+
+
+@pytest.mark.parametrize("name", ["web", "web:0", "web/1", "../../etc/passwd", "_web", "", "é", "x" * 300, "a@b.json"])
+def test_any_resource_name_makes_a_harmless_file_name(name: str) -> None:
+    plain = instance_of(name)
+    assert 0 < len(plain) <= 64
+    assert plain[0].isalnum()
+    assert not set(plain) & set("/:@\0 ")
+
+
+def test_long_names_stay_different() -> None:
+    assert instance_of("x" * 300) != instance_of("x" * 301)
+
+
+# ---- codes and reasons -----------------------------------------------------------------------------------------------
+
+
+def test_6_is_for_values_that_are_wrong_in_themselves_and_nothing_else() -> None:
+    assert [row.name for row in CONDITIONS.values() if row.code == 6] == ["wrong-parameter"]
+
+
+def test_every_row_has_its_reason() -> None:
+    assert all(row.why and row.plan in ("nothing", "restart", "move", "stop", "fence") for row in CONDITIONS.values())
+    assert all(Verdict(row.name).good == (row.plan == "nothing") for row in CONDITIONS.values())
+
+
+def test_an_unknown_action_is_3(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert act("notify", tmp_path) == 3
+    assert act("promote", tmp_path) == 3
+    assert main(["lighttpd"], {}) == 3
+
+
+def test_a_probe_without_software_and_files_is_7_silently(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert act("monitor", tmp_path, OCF_RESKEY_httpd="/nonexistent/lighttpd") == 7
+    assert capfd.readouterr() == ("", "")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_start_without_software_is_5_and_wakes_nobody(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert act("start", tmp_path, OCF_RESKEY_httpd="/nonexistent/lighttpd") == 5
+    said = capfd.readouterr().err
+    assert said.startswith("ocf-exit-reason:")
+    assert said.count("\n") == 1
+    assert "/nonexistent/lighttpd" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_stop_of_what_never_ran_is_0_even_with_wrong_values(tmp_path: Path) -> None:
+    assert act("stop", tmp_path) == 0
+    assert act("stop", tmp_path, OCF_RESKEY_port="http") == 0
+    assert act("stop", tmp_path, OCF_RESKEY_httpd="/nonexistent/lighttpd") == 0
+
+
+def test_a_wrong_value_is_6_for_a_start_and_7_for_a_probe(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert act("start", tmp_path, OCF_RESKEY_port="http") == 6
+    assert "port" in capfd.readouterr().err
+    assert act("validate-all", tmp_path, OCF_RESKEY_port="http") == 6
+    assert act("monitor", tmp_path, OCF_RESKEY_port="http") == 7
+
+
+def test_validation_at_level_0_never_touches_the_machine(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert act("validate-all", tmp_path, OCF_RESKEY_httpd="/nonexistent/lighttpd") == 0
+    assert act("validate-all", tmp_path, OCF_RESKEY_httpd="/nonexistent/lighttpd", OCF_CHECK_LEVEL="10") == 5
+
+
+def test_reload_of_a_stopped_server_refuses(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert act("reload", tmp_path) == 7
+    assert act("reload-agent", tmp_path) == 7
+
+
+# ---- mandates and memory ---------------------------------------------------------------------------------------------
+
+
+def test_a_mandate_is_there_until_it_is_withdrawn(tmp_path: Path) -> None:
+    path = mandates.give(tmp_path, "web", {"agent": "apache"})
+    assert mandates.current(tmp_path, "web") == path
+    assert mandates.read(path) == {"agent": "apache"}
+    assert mandates.current(tmp_path, "we") is None
+    mandates.withdraw(tmp_path, "web")
+    assert mandates.current(tmp_path, "web") is None
+    assert mandates.read(path) == {}
+
+
+def test_a_mandate_that_says_the_same_stays_and_one_given_anew_is_another(tmp_path: Path) -> None:
+    first = mandates.give(tmp_path, "web", {"timeout": 20})
+    assert mandates.give(tmp_path, "web", {"timeout": 20}) == first
+    second = mandates.give(tmp_path, "web", {"timeout": 40})
+    assert second != first
+    assert not first.exists()
+    mandates.amend(second, {"timeout": 60})
+    assert mandates.current(tmp_path, "web") == second
+
+
+def test_withdrawing_takes_the_status_along(tmp_path: Path) -> None:
+    mandates.give(tmp_path, "web", {})
+    (tmp_path / "ocf/web.status").write_text("1 2 3 4 5\n")
+    mandates.withdraw(tmp_path, "web")
+    assert list((tmp_path / "ocf").iterdir()) == []
+
+
+def test_what_is_remembered_is_of_this_boot_only(tmp_path: Path) -> None:
+    from resource_agents.families import Remembered
+
+    me = look(os.getpid())
+    assert me is not None
+    keep(tmp_path, "web", Remembered(Identity(me.pid, me.start), me.sid, True, ((1, 2),)))
+    assert recall(tmp_path, "web") == Remembered(Identity(me.pid, me.start), me.sid, True, ((1, 2),))
+    path = tmp_path / "resources/web.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "boot": "another"}))
+    assert recall(tmp_path, "web") is None
