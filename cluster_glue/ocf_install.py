@@ -60,6 +60,7 @@ monitor)
         [ -r "$at.status" ] && healthy "$at" 2>/dev/null; then
         exit 0
     fi
+    exec "$PYTHON" -I -S "$LIB/resource_agents/absent.py" @AGENT@ "@PROGRAMS@" "@PARAMETER@" "$@"
     ;;
 esac
 exec "$PYTHON" -I -S "$LIB/resource_agents/entry.py" @AGENT@ "$@"
@@ -116,6 +117,8 @@ def _script(agent: str, library: Path) -> str:
     values = {
         "AGENT": agent,
         "TITLE": load(agent).title,
+        "PROGRAMS": ",".join(load(agent).program_names),
+        "PARAMETER": load(agent).program_parameter,
         "LIB": str(library),
         "PYTHON": interpreter(),
         "COMMAND": str(command) if command.exists() else shutil.which("koboshi") or "",

@@ -49,6 +49,7 @@ class Apache(Server):
     gentle = (Rung(signal.SIGWINCH, 0.5), Rung(signal.SIGTERM, 0.3))
     backlog_directive = "ListenBackLog"
     files_directive = "ulimit -n before httpd starts (LimitNOFILE of its unit)"
+    program_names, program_parameter = ("httpd", "apache"), "httpd"
     reload_signal = signal.SIGUSR1
 
     def __init__(self, values: Mapping[str, str], instance: str = "default") -> None:

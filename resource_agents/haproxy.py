@@ -28,6 +28,7 @@ _FREE = "end what holds the address, or bind another one"
 class Haproxy(Server):
     """One HAProxy, known by its program and its configuration files."""
 
+    program_names, program_parameter = ("haproxy",), "binary"
     name = "haproxy"
     title = "HAProxy load balancer"
     gentle = (Rung(signal.SIGUSR1, 0.5), Rung(signal.SIGTERM, 0.2))

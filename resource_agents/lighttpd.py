@@ -25,6 +25,7 @@ from resource_agents.server import Command, ConfigurationUnreadable, Layout, Req
 class Lighttpd(Server):
     """One lighttpd, known by its program and its configuration file."""
 
+    program_names, program_parameter = ("lighttpd",), "httpd"
     name = "lighttpd"
     title = "lighttpd web server"
     gentle = (Rung(signal.SIGINT, 0.6), Rung(signal.SIGTERM, 0.2))

@@ -41,6 +41,7 @@ _MASTER = "nginx: master process "
 class Nginx(Server):
     """One nginx, known by its program and its configuration file."""
 
+    program_names, program_parameter = ("nginx",), "httpd"
     name = "nginx"
     title = "nginx"
     parameters = PARAMETERS

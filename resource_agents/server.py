@@ -147,6 +147,10 @@ class Server(ABC):
     signatures: ClassVar[tuple[Signature, ...]] = ()
     gentle: ClassVar[tuple[Rung, ...]] = (Rung(signal.SIGTERM, 0.7),)
     reload_signal: ClassVar[int | None] = None
+    #: Beginnings of the names of all programs that this server's processes can run, and the parameter that may name
+    #: another one; empty where an interpreter runs it, so that the program says nothing (:mod:`absent`).
+    program_names: ClassVar[tuple[str, ...]] = ()
+    program_parameter: ClassVar[str] = ""
     #: What raises the length of a listener's queue, and a process's limit on open files, in this server's own words.
     backlog_directive: ClassVar[str] = "the backlog of its listen directive"
     files_directive: ClassVar[str] = "LimitNOFILE of its unit or ulimit -n"
