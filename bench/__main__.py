@@ -32,8 +32,8 @@ ROWS = {
     "peers": "the same outages under systemd, supervisord and monit",
     "stall": "SIGSTOP of the workers or of everything, with a busy and with a quiet client",
     "idle": "CPU and memory of watching 1, 10, 100 and 1000 sleeping processes",
-    "ocf": "the OCF executables beside ocf:heartbeat:apache",
     "memory": "memory of keeping Apache and nginx, beside supervisord and monit",
+    "ocf": "the OCF executables beside ocf:heartbeat:apache",
 }
 
 

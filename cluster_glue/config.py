@@ -17,6 +17,7 @@ from typing import Any, Final
 from cluster_glue import values
 from cluster_glue.config_model import NAME, Config, ConfigError, ConfigErrors, ResourceConfig, Settings
 from cluster_glue.config_resource import ResourceCheck, nearest
+from cluster_glue.connectors import clusterware
 from cluster_glue.toml_lines import Places
 
 #: Bytes of a configuration file; more is another file given by mistake.
@@ -60,21 +61,25 @@ class _Check:
         resources = {name: self._resource(name, table) for name, table in self._table("resource").items()}
         good = {name: resource for name, resource in resources.items() if resource is not None}
         self._check_unique(good)
+        self._check_glue(good, settings)
         return Config(settings, good, self._path)
 
     def _settings(self, table: dict[str, Any]) -> Settings:
         known = {item.name: item for item in fields(Settings)}
-        given: dict[str, str] = {}
+        given: dict[str, Any] = {}
         for name, value in table.items():
             if name not in known:
                 self._say("there is no such setting", nearest(name, known), "koboshi", name)
                 continue
+            meta = known[name].metadata
             try:
-                given[name] = values.text(value)
+                given[name] = values.reader(known[name].default, meta["unit"])(value)
             except values.ValueWrong as error:
                 self._say(str(error), "", "koboshi", name)
                 continue
-            choices = connectors() if name == "connector" else known[name].metadata["choices"]
+            if meta["low"] is not None and given[name] < meta["low"]:
+                self._say(f"{given[name]:g} is too small", f"at least {meta['low']:g}", "koboshi", name)
+            choices = connectors() if name == "connector" else meta["choices"]
             if choices and given[name] not in choices:
                 self._say(f"{values.shown(value)} is none of them", nearest(given[name], choices), "koboshi", name)
         return Settings(**given)
@@ -92,6 +97,27 @@ class _Check:
             self._say("it holds only tables", remedy, "resource", name)
             return None
         return ResourceCheck(name, table, self._say).resource()
+
+    def _check_glue(self, resources: dict[str, ResourceConfig], settings: Settings) -> None:
+        """What a resource asks of its clusterware must be something that this clusterware can do."""
+        doors: dict[str, str] = {}
+        for name, resource in resources.items():
+            chosen = resource.glue.connector or settings.connector
+            if chosen not in connectors():
+                remedy = nearest(chosen, connectors())
+                self._say(f"{values.shown(chosen)} is none of them", remedy, *_at(name, "connector"))
+                continue
+            able = clusterware.load(chosen)
+            if resource.policy.on_exhausted not in able.escalations:
+                problem = f"{able.title} cannot do {resource.policy.on_exhausted!r}"
+                self._say(problem, f"valid: {', '.join(able.escalations)}", *_at(name, "on_exhausted"))
+            if resource.glue.drain_wait > resource.policy.stop_timeout / 2:
+                problem = f"{resource.glue.drain_wait:g} s is longer than half of stop_timeout"
+                self._say(problem, f"it is {resource.policy.stop_timeout:g} s", *_at(name, "drain_wait"))
+            for setting in ("agent_check", "readiness"):
+                door = getattr(resource.glue, setting)
+                if door and doors.setdefault(door, name) != name:
+                    self._say(f"{values.shown(door)} is what {doors[door]} has, too", "", *_at(name, setting))
 
     def _check_unique(self, resources: dict[str, ResourceConfig]) -> None:
         """Two resources of one agent must not claim the same server."""
@@ -118,8 +144,11 @@ class _Check:
 
 def connectors() -> list[str]:
     """All clusterwares there are, found by looking."""
-    here = Path(__file__).parent / "connectors"
-    return sorted({"standalone", *(path.stem for path in here.glob("[a-z]*.py"))})
+    return clusterware.names()
+
+
+def _at(resource: str, setting: str) -> tuple[str, str, str]:
+    return ("resource", resource, setting)
 
 
 def _read(path: Path) -> str:

@@ -7,15 +7,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from cluster_glue.glue_model import Glue
 from cluster_glue.messages import sanitise
 from cluster_glue.recovery.policy import Policy
+from cluster_glue.recovery.thresholds import Thresholds
 
 #: What a resource may be called: it becomes part of file names, command lines and incident ids.
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-def _setting(default: str, doc: str, choices: tuple[str, ...] = ()) -> Any:
-    return field(default=default, metadata={"doc": doc, "choices": choices})
+def _setting(default: Any, doc: str, choices: tuple[str, ...] = (), unit: str = "", low: float | None = None) -> Any:
+    return field(default=default, metadata={"doc": doc, "choices": choices, "unit": unit, "low": low})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,15 @@ class Settings:
         "info", "the least urgent messages that go to syslog", ("crit", "error", "warning", "notice", "info", "debug")
     )
     connector: str = _setting("standalone", "the clusterware that is asked and told; standalone is a machine alone")
+    push: str = _setting(
+        "attribute",
+        "how Pacemaker hears of a hand-over before its next monitor: a node attribute, crm_resource --fail, or none",
+        ("attribute", "fail", "none"),
+    )
+    reboot_limit: int = _setting(1, "reboots of this machine inside the window, if one is allowed at all", low=0)
+    reboot_window: float = _setting(86400.0, "sliding window in which reboots are counted", unit="s", low=60)
+    reboot_patience: float = _setting(120.0, "time for an orderly reboot before it is forced", unit="s", low=1)
+    reboot_despite_healthy: bool = _setting(False, "reboot even while another resource of this machine serves")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,8 @@ class ResourceConfig:
     policy: Policy
     autostart: bool = True
     unique: Mapping[str, str] = field(default_factory=dict, compare=False)
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    glue: Glue = field(default_factory=Glue)
 
 
 @dataclass(frozen=True, slots=True)

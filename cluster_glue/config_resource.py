@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import Field, fields
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from cluster_glue import values
-from cluster_glue.config_model import ResourceConfig
+from cluster_glue.config_model import NAME, ResourceConfig
+from cluster_glue.glue_model import Glue
 from cluster_glue.recovery.policy import Policy, PolicyError
+from cluster_glue.recovery.thresholds import ThresholdError, Thresholds
 from ocf.declarations import Parameter, ParameterError, check
 from resource_agents import server
 
-OWN: Final = ("agent", "autostart")
+T = TypeVar("T")
+
+GLUE: Final = {item.name: item for item in fields(Glue)}
+OWN: Final = ("agent", "autostart", *GLUE)
 POLICY: Final = {item.name: item for item in fields(Policy)}
+THRESHOLDS: Final = {item.name: item for item in fields(Thresholds)}
+
+#: Every name of a number that a resource of any agent may have.
+NUMBERS: Final = {**POLICY, **THRESHOLDS}
 
 
 class Say(Protocol):
@@ -34,17 +43,20 @@ class ResourceCheck:
         """The resource; None when anything is wrong, which has been said then."""
         agent = self._agent()
         parameters = {parameter.name: parameter for parameter in agent.parameters} if agent else {}
-        policy = self._policy()
+        policy = self._numbers(POLICY, Policy)
+        thresholds = self._numbers(THRESHOLDS, Thresholds)
         autostart = self._one("autostart", values.truth, True)
+        glue = self._glue()
         given = self._parameters(agent, parameters)
         if agent is not None and not self._errors:
             self._construct(agent, given)
-        if agent is None or policy is None or self._errors:
+        if agent is None or policy is None or thresholds is None or self._errors:
             return None
         unique = {
             name: given.get(name, parameter.default) for name, parameter in parameters.items() if parameter.unique
         }
-        return ResourceConfig(self._name, self._table["agent"], given, policy, bool(autostart), unique)
+        agent_name = self._table["agent"]
+        return ResourceConfig(self._name, agent_name, given, policy, bool(autostart), unique, thresholds, glue)
 
     def _agent(self) -> type[server.Server] | None:
         if "agent" not in self._table:
@@ -59,21 +71,42 @@ class ResourceCheck:
             self._say(f"there is no agent {values.shown(name)}", nearest(name, server.names()), "agent")
             return None
 
-    def _policy(self) -> Policy | None:
+    def _numbers(self, known: dict[str, Field[Any]], make: Callable[..., T]) -> T | None:
+        """The numbers of one kind that the table gives, checked one by one and then together."""
         given: dict[str, Any] = {}
         before = self._errors
-        for name, item in POLICY.items():
+        for name, item in known.items():
             if name in self._table:
                 given[name] = self._one(name, _reader(item), item.default)
                 self._check_bounds(name, item, given[name])
         if self._errors > before:
             return None
         try:
-            return Policy(**given)
-        except PolicyError as error:
+            return make(**given)
+        except (PolicyError, ThresholdError) as error:
             named = [name for name in given if str(error).startswith(f"{name} = ")]
             self._say(str(error), "", *named[:1])
             return None
+
+    def _glue(self) -> Glue:
+        given: dict[str, Any] = {}
+        for name, item in GLUE.items():
+            if name in self._table:
+                given[name] = self._one(name, values.reader(item.default, item.metadata["unit"]), item.default)
+        for name in ("agent_check", "readiness"):
+            if given.get(name):
+                try:
+                    values.address(given[name])
+                except values.ValueWrong as error:
+                    self._say(str(error), "", name)
+        if given.get("drain_wait", 0.0) < 0:
+            self._say(f"{given['drain_wait']:g} is too small", "at least 0 s", "drain_wait")
+        if (given.get("maintenance_flag") or "/")[0] != "/":
+            self._say(f"{values.shown(given['maintenance_flag'])} is not absolute", "", "maintenance_flag")
+        for name in ("package", "generic_resource"):
+            if given.get(name) and not NAME.fullmatch(given[name]):
+                self._say(f"{values.shown(given[name])} is no name", "letters, digits, dots, _ and -", name)
+        return Glue(**given)
 
     def _check_bounds(self, name: str, item: Field[Any], value: Any) -> None:
         low, choices = item.metadata.get("low"), item.metadata.get("choices")
@@ -87,16 +120,16 @@ class ResourceCheck:
     def _parameters(self, agent: type[server.Server] | None, known: dict[str, Parameter]) -> dict[str, str]:
         given: dict[str, str] = {}
         for name in self._table:
-            if name in OWN or name in POLICY:
+            if name in OWN or name in NUMBERS:
                 continue
             if name in known:
                 given[name] = str(self._one(name, values.ocf_text, ""))
                 self._check_parameter(known[name], given[name])
             elif agent is not None:
-                valid = nearest(name, [*OWN, *POLICY, *known])
+                valid = nearest(name, [*OWN, *NUMBERS, *known])
                 self._say(f"there is no such parameter of {agent.name}, nor of a resource", valid, name)
-            elif difflib.get_close_matches(name, [*OWN, *POLICY], 1, 0.8):
-                self._say("there is no such parameter of a resource", nearest(name, [*OWN, *POLICY]), name)
+            elif difflib.get_close_matches(name, [*OWN, *NUMBERS], 1, 0.8):
+                self._say("there is no such parameter of a resource", nearest(name, [*OWN, *NUMBERS]), name)
         for name, parameter in known.items():
             if name not in given:
                 self._check_parameter(parameter, parameter.default)

@@ -124,6 +124,8 @@ class OcfService:
         match state.phase:
             case Phase.MISCONFIGURED:
                 return Verdict("misconfigured", reason)
+            case Phase.BLOCKED:
+                return Verdict("failed", reason)
             case Phase.FAILED:
                 hopeless = state.fault is not None and state.fault.kind is Kind.HOST
                 return Verdict("hopeless" if hopeless else "exhausted", reason)
@@ -139,7 +141,7 @@ class OcfService:
         self._engine.turn(ours.watch, Renewed())
 
     async def _settle(self, watch: Watch, deadline: float) -> None:
-        final = (Phase.UP, Phase.IDLE, Phase.FAILED, Phase.MISCONFIGURED, Phase.OBSERVING)
+        final = (Phase.UP, Phase.IDLE, Phase.FAILED, Phase.MISCONFIGURED, Phase.BLOCKED, Phase.OBSERVING)
         while watch.state.phase not in final and (left := deadline - now()) > 0:
             if self._engine.watches.get(watch.name) is not watch:
                 return

@@ -6,7 +6,9 @@ from dataclasses import Field, fields
 from typing import Any
 
 from cluster_glue.config_model import Settings
+from cluster_glue.glue_model import Glue
 from cluster_glue.recovery.policy import GRACE, Policy
+from cluster_glue.recovery.thresholds import Thresholds
 from cluster_glue.values import UNITS
 
 
@@ -62,12 +64,29 @@ def configuration_page() -> str:
     ]
     for number in fields(Policy):
         lines += _entry(number)
+    lines += [
+        *_title("How full is too full", "~"),
+        "Each may be set in each ``[resource.NAME]`` table; :doc:`sockets` tells what is done about what.",
+        "",
+    ]
+    for threshold in fields(Thresholds):
+        lines += _entry(threshold)
+    lines += [
+        *_title("What is around it", "~"),
+        "Its clusterware and its load balancer. A resource whose connector is a clusterware is watched from the moment",
+        "that the cluster starts it here, and not before.",
+        "",
+    ]
+    for neighbour in fields(Glue):
+        lines += _entry(neighbour)
     return "\n".join(lines)
 
 
 def _entry(item: Field[Any]) -> list[str]:
     meta = item.metadata
     default = f'"{item.default}"' if isinstance(item.default, str) else f"{item.default:g}"
+    if isinstance(item.default, bool):
+        default = str(item.default).lower()
     doc = f"{meta['doc'][0].upper()}{meta['doc'][1:]}."
     if meta.get("choices"):
         doc += f" One of {', '.join(meta['choices'])}."

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 #: Seconds in each unit.
@@ -73,6 +75,29 @@ def ocf_text(value: Any) -> str:
     if isinstance(value, str):
         return _printable(value)
     raise ValueWrong(f"{shown(value)} is neither text nor a whole number nor true or false")
+
+
+def reader(default: object, unit: str = "") -> Callable[[object], Any]:
+    """What reads a value of the kind that ``default`` is; seconds where that is the unit."""
+    if unit == "s":
+        return duration
+    if isinstance(default, bool):
+        return truth
+    return whole if isinstance(default, int) else text
+
+
+def address(value: str) -> tuple[str, int]:
+    """The host and port in ``HOST:PORT``; an IPv6 address stands in brackets. Raises :class:`ValueWrong`."""
+    host, colon, port = value.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        ipaddress.ip_address(host)
+        number_of = int(port) if port.isascii() and port.isdigit() else 0
+    except ValueError:
+        number_of = 0
+    if not colon or not 0 < number_of < 65536:
+        raise ValueWrong(f'{shown(value)} is no address: write an IP address and a port, such as "127.0.0.1:9000"')
+    return host, number_of
 
 
 def shown(value: object) -> str:

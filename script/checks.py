@@ -66,6 +66,7 @@ def steps(quick: bool, scratch: str) -> list[Step]:
 
     unit = tests("unit", "-m", "not live and not cluster")
     live = tests("live", "--dist", "loadgroup", "-m", "live")
+    cluster = tests("cluster", "-n", "0", "-m", "cluster")  # one lab for all
     return [
         Step("lint", "ruff check", ((str(BIN / "ruff"), "check", "."),), 60, quick=True),
         Step("format", "ruff format --check", ((str(BIN / "ruff"), "format", "--check", "."),), 60, quick=True),
@@ -80,6 +81,7 @@ def steps(quick: bool, scratch: str) -> list[Step]:
             (*coverage, "report", "--show-missing", "--fail-under=100", f"--include={','.join(pure_core())}"),
         ), 60),
         Step("live", "live tests: real servers", ((python, *live),), 1200, root=True),
+        Step("cluster", "cluster tests: a real Pacemaker in namespaces", ((python, *cluster),), 900, root=True),
         Step("demo", "script/demo", ((str(ROOT / "script" / "demo"),),), 240),
         Step("docs", "documentation, warnings are errors", (
             (*sphinx, "-b", "html", "-d", f"{scratch}/doctrees", "docs", f"{scratch}/html"),

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import click
 
-from cluster_glue.cli import acting, asking, running, stories
+from cluster_glue.cli import acting, asking, clusterpro, diagnosis, glue, ocf, running, serviceguard, stories
 from cluster_glue.cli.failure import CODES, Failure, Internal, Suggesting
 
 EXIT_CODES = "Exit codes:\n" + "".join(f"\n{code:5}  {meaning}" for code, meaning in CODES.items()).lstrip("\n")
@@ -32,7 +32,17 @@ def koboshi() -> None:
     """
 
 
-for command in (*running.COMMANDS, *asking.COMMANDS, *acting.COMMANDS, *stories.COMMANDS):
+for command in (
+    *running.COMMANDS,
+    *asking.COMMANDS,
+    *acting.COMMANDS,
+    *stories.COMMANDS,
+    *diagnosis.COMMANDS,
+    *ocf.COMMANDS,
+    *glue.COMMANDS,
+    *clusterpro.COMMANDS,
+    *serviceguard.COMMANDS,
+):
     koboshi.add_command(command)
 
 

@@ -126,9 +126,13 @@ def clear(resource: str, as_json: bool) -> None:
 
     Spent restarts and a hand-over are forgotten; a server that should be up is started.
     """
-    daemon.resource(resource)
+    known = daemon.status()
+    handed = resource in (known.get("handed") or [])
+    if not handed:
+        daemon.pick(known, resource)
     reply = daemon.request({"do": "clear", "resource": resource})
-    _say(reply, f"{resource} has its whole restart budget again", as_json)
+    more = "; the cluster is told that it may run here again" if handed else ""
+    _say(reply, f"{resource} has its whole restart budget again{more}", as_json)
 
 
 def _act(verb: str, name: str, no_wait: bool, within: float, as_json: bool, goal: str) -> None:

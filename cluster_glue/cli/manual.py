@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Iterator
 
 import click
 
@@ -30,18 +31,27 @@ def command_page() -> str:
         "a plain user: ``$XDG_STATE_HOME/koboshi``). With other places, several daemons live side by side.",
         "",
     ]
-    context = click.Context(koboshi, info_name="koboshi")
-    for name in koboshi.list_commands(context):
-        command = koboshi.commands[name]
-        own = click.Context(command, info_name=name, parent=context)
-        usage = " ".join(["koboshi", name, *command.collect_usage_pieces(own)])
-        lines += [*_title(f"koboshi {name}", "-"), "::", "", f"    {usage}", ""]
+    for own in _contexts(click.Context(koboshi, info_name="koboshi")):
+        command, name = own.command, own.command_path
+        usage = " ".join([name, *command.collect_usage_pieces(own)])
+        lines += [*_title(name, "-"), "::", "", f"    {usage}", ""]
         lines += [inspect.cleandoc(command.help or "").replace("`", "``"), ""]
         for parameter in command.params:
             record = parameter.get_help_record(own) if isinstance(parameter, click.Option) else None
             if record:
                 lines += [f"``{record[0]}``", f"    {record[1]}", ""]
     return "\n".join(lines)
+
+
+def _contexts(above: click.Context) -> Iterator[click.Context]:
+    """Every command below, those of groups too."""
+    group = above.command
+    assert isinstance(group, click.Group)
+    for name in group.list_commands(above):
+        own = click.Context(group.commands[name], info_name=name, parent=above)
+        yield own
+        if isinstance(own.command, click.Group):
+            yield from _contexts(own)
 
 
 def _title(text: str, line: str) -> list[str]:

@@ -1,24 +1,19 @@
-"""No clusterware: nobody to ask, and nobody to hand over to."""
+"""No clusterware: nobody to ask, and nobody to hand over to but, where the administrator says so, a reboot.
+
+The reboot and its guards are in :mod:`cluster_glue.connectors.reboot`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from cluster_glue.recovery.model import Escalate
-
-if TYPE_CHECKING:
-    from cluster_glue.recovery.engine import Watch
-
-#: What ``on_exhausted`` may say on a machine alone.
-ESCALATIONS = ("report",)
+from cluster_glue.connectors.clusterware import Clusterware
 
 
-class Standalone:
-    """A machine alone: we may always act, and what restarts cannot mend is reported."""
+class Standalone(Clusterware):
+    """A machine alone: we may always act, and what restarts cannot mend is reported, or ends in a guarded reboot."""
 
-    async def permission(self, watch: Watch, timeout: float) -> str:  # noqa: ARG002 - the engine's contract
-        """Nobody else decides here."""
-        return ""
+    name = "standalone"
+    title = "a machine alone"
+    escalations = ("report", "reboot")
 
-    async def escalate(self, watch: Watch, order: Escalate) -> None:
-        """The machine has said it already; there is nobody to tell in another way."""
+
+CONNECTOR = Standalone()

@@ -16,6 +16,7 @@ from cluster_glue.recovery.engine import Engine, Watch
 from cluster_glue.recovery.files import Files, trim
 from cluster_glue.recovery.model import Answered, ConfigurationChanged, Died, Failed, Found, Phase, Tell
 from cluster_glue.recovery.probing import Examine, Probing
+from cluster_glue.recovery.proving import Proving
 from cluster_glue.recovery.sensors.children import ChildDeath, ChildDeaths
 from cluster_glue.recovery.sensors.connector import ProcessConnector, Unavailable
 from cluster_glue.recovery.sensors.death import Death, Deaths
@@ -23,7 +24,6 @@ from cluster_glue.recovery.sensors.doubt import Doubt
 from cluster_glue.recovery.sensors.orphans import Orphans
 from cluster_glue.recovery.sensors.queues import Queues
 from cluster_glue.recovery.sensors.sockets import Sockets
-from cluster_glue.recovery.sensors.stalls import Stalls
 from cluster_glue.recovery.sensors.states import States
 from cluster_glue.recovery.sensors.status import describe_status
 from ocf.faults import Kind
@@ -32,9 +32,6 @@ from resource_agents.processes import Identity
 
 #: Seconds between two looks.
 LOOK = 0.4
-
-#: Seconds after which a queue with something in it is looked at again; a server that is well has emptied it by then.
-LOOK_TWICE = 0.1
 
 #: Looks between two searches for a server that came back by other hands.
 SEARCH_EVERY = 12
@@ -75,9 +72,8 @@ class Sensors:
         self._doubt = Doubt(self._loop.time)
         self._orphans = Orphans()
         self._queues = Queues()
-        self._stalls = Stalls(self._doubt.lost, self._loop.time)
+        self._proving = Proving(self._attended, self._queues, self._doubt.lost, engine.post)
         self._sockets = Sockets(engine.post, tell)
-        self._second: asyncio.TimerHandle | None = None
         self._connector: ProcessConnector | None = None
         self.missing: dict[str, str] = {}
         try:
@@ -134,8 +130,7 @@ class Sensors:
         self._deaths.close()
         self._states.close()
         self._sockets.close()
-        if self._second is not None:
-            self._second.cancel()
+        self._proving.close()
         if self._connector is not None:
             self._connector.close()
 
@@ -144,7 +139,7 @@ class Sensors:
         if known.main is not None:
             self._deaths.forget(known.main)
             self._orphans.take(known.main)
-        for sensor in (self._states, self._children, self._queues, self._stalls, self._sockets):
+        for sensor in (self._states, self._children, self._queues, self._proving, self._sockets):
             sensor.forget(name)
         known.main = main
         if main is None:
@@ -166,7 +161,7 @@ class Sensors:
     def _died(self, known: _Attended, death: Death) -> None:
         if known.main == death.identity:
             known.main = None
-            for sensor in (self._states, self._children, self._queues, self._stalls, self._sockets):
+            for sensor in (self._states, self._children, self._queues, self._proving, self._sockets):
                 sensor.forget(known.watch.name)
             who = f"the main process (pid {death.identity.pid})"
             self._engine.turn(known.watch, Died(describe_status(death.status, who)))
@@ -218,31 +213,16 @@ class Sensors:
             probing = self._attended[suspicion.name].probing
             if probing is not None:
                 probing.suspect()
-        waiting = self._queues.waiting() if self._attended else set()
-        self._prove(waiting)
-        if waiting - suspects and (self._second is None or self._second.when() <= self._loop.time()):
-            self._second = self._loop.call_later(LOOK_TWICE, lambda: self._prove(self._queues.waiting()))
+        self._proving.look(suspects)
         return suspects | {name for name, known in self._attended.items() if known.probing and known.probing.failing}
-
-    def _prove(self, waiting: set[str]) -> None:
-        """Is a server in whose queue somebody waits stalled for certain?"""
-        for name, known in self._attended.items():
-            watch, main, probing = known.watch, known.main, known.probing
-            after = watch.config.thresholds.stall_after
-            if name not in waiting or watch.state.phase is not Phase.UP or not after or watch.server.grace:
-                self._stalls.forget(name)
-            elif main is not None and probing is not None:
-                ports = frozenset(address.port for address in layout_of(watch.server).addresses)
-                fault = self._stalls.look(name, ports, main.pid, after, probing.asked_at)
-                if fault is not None:
-                    self._stalls.forget(name)
-                    self._engine.post(name, Failed(fault, hard=True))
 
     async def _examined(self, watch: Watch, event: Answered | Failed) -> Answered | Failed:
         """A probe's event with its proven name; what the sockets of the machine explain is not the server's fault."""
         event = await self._examine(watch, event)
-        fault = self._sockets.blame(watch.name) if isinstance(event, Failed) and not event.hard else None
-        return event if fault is None or event.fault.kind is not Kind.RESOURCE else Failed(fault)
+        if isinstance(event, Answered) or event.hard or event.fault.kind is not Kind.RESOURCE:
+            return event
+        fault = self._sockets.blame(watch.name)
+        return event if fault is None else Failed(fault)
 
     def _search(self, known: _Attended) -> None:
         """Now and then: has somebody else started what we believe dead; has the server's output grown large?"""

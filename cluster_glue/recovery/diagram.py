@@ -58,7 +58,7 @@ MEANING = {
     Phase.WAITING: "faulty, until the next try is due",
     Phase.OBSERVING: "faulty, and not ours to repair now",
     Phase.MISCONFIGURED: "down until its configuration is mended",
-    Phase.BLOCKED: "down until what stands in its way on this machine is gone",
+    Phase.BLOCKED: "down until what stands in its way is gone",
     Phase.STOPPING: "a stop is in flight, as asked",
     Phase.RELOADING: "a reload is in flight",
     Phase.FAILED: "given up or handed over; silent until somebody clears, starts or stops it",

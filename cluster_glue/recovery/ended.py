@@ -14,6 +14,7 @@ from cluster_glue.recovery.repair import (
     blocked,
     check_configuration,
     enter,
+    escalate,
     give_up_stopping,
     keep_up,
     misconfigured,
@@ -80,10 +81,14 @@ def _stopped(state: State, now: float, policy: Policy) -> Step:
 def _start_failed(state: State, fault: Fault, now: float, policy: Policy) -> Step:
     state = opened(state)
     told: tuple[Order, ...] = (Tell("start-failed", fault.reason, state.incident, fault),)
+    # whoever asked for the start hears how it ended; a server of ours that fell may go where it can run
+    elsewhere = policy.on_exhausted == "failover" and not state.planned and not refused(state, now, policy)
     state = replace(state, dead=True, planned=False, tested=False)
-    if fault.kind is Kind.CONFIGURATION:
+    if fault.kind is Kind.CONFIGURATION and elsewhere:
+        state, orders = escalate(state, fault, now, policy, f"a restart here cannot help: {fault.reason}")
+    elif fault.kind is Kind.CONFIGURATION:
         state, orders = misconfigured(state, fault, now, policy)
-    elif fault.kind is Kind.HOST and policy.on_exhausted == "report" and not refused(state, now, policy):
+    elif _waits(fault, policy) and not refused(state, now, policy):
         state, orders = blocked(state, fault, now, policy)
     else:
         state, orders = repair(replace(state, fault=fault), now, policy)
@@ -123,7 +128,7 @@ def _tested(state: State, fault: Fault | None, now: float, policy: Policy) -> St
     """The test of what could not start: try again only when passing it is news."""
     if not state.dead:
         return up(state, now, policy, "it was found running")
-    if state.fault is not None and state.fault.kind is Kind.HOST:
+    if state.fault is not None and state.fault.kind in (Kind.HOST, Kind.DEPENDENCY):
         return _looked_at_its_way(state, state.fault, fault, now, policy)
     if fault is None and state.tested:
         return repair(state, now, policy)
@@ -139,4 +144,9 @@ def _looked_at_its_way(state: State, known: Fault, fault: Fault | None, now: flo
         return repair(replace(state, fault=free), now, policy)
     if fault.kind is Kind.CONFIGURATION:
         return misconfigured(replace(state, tested=True), fault, now, policy)
-    return blocked(state, fault if fault.kind is Kind.HOST else known, now, policy)
+    return blocked(state, fault if fault.kind is known.kind else known, now, policy)
+
+
+def _waits(fault: Fault, policy: Policy) -> bool:
+    """Whether a failed start is tried again when its way is free, and not before: no restart and no move would help."""
+    return fault.kind is Kind.DEPENDENCY or (fault.kind is Kind.HOST and policy.on_exhausted == "report")

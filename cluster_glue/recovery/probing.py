@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from cluster_glue.recovery.model import Answered, Event, Failed, Tell
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from cluster_glue.recovery.engine import Watch
 
 
+#: Gives an event of a probe the name that a closer look at the server proves, before it counts.
+Examine = Callable[["Watch", Answered | Failed], Awaitable[Answered | Failed]]
+
+
 class Probing:
     """The probes of one resource. ``failing``: the latest one that counted was not good."""
 
@@ -28,8 +32,11 @@ class Probing:
         nobody_listens: Callable[[Address], bool | None],
         post: Callable[[str, Event], None],
         tell: Callable[[str, Tell], None],
+        examine: Examine,
     ) -> None:
         self.failing = False
+        self.asked_at: float | None = None  # when the probe that has no answer yet was asked
+        self._examine = examine
         self._watch, self._doubt, self._nobody_listens = watch, doubt, nobody_listens
         self._post, self._tell = post, tell
         self._wake = asyncio.Event()
@@ -73,15 +80,16 @@ class Probing:
                 pass
             self._wake.clear()
             policy = self._watch.config.policy
-            began = loop.time()
+            began = self.asked_at = loop.time()
             event = to_event(answer := await self._ask(), port_empty=False)
+            self.asked_at = None
             if answer.verdict is Verdict.REFUSED:
                 event = to_event(answer, port_empty=self._port_empty())
             event = self._doubt.judge(event, Asked(due, began, loop.time(), policy.probe_timeout))
             self._say_void(event)
             self.failing = isinstance(event, Failed) and event.fault.kind is not Kind.OURS
             if not self._left_to_its_watchdog(loop.time()):
-                self._post(self._watch.name, await self._examined(event))
+                self._post(self._watch.name, await self._examine(self._watch, await self._examined(event)))
             wait = policy.retry_interval if isinstance(event, Failed) else policy.probe_interval
 
     async def _ask(self) -> Answer:

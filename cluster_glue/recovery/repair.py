@@ -171,7 +171,7 @@ def misconfigured(state: State, fault: Fault, now: float, policy: Policy) -> Ste
 
 
 def blocked(state: State, fault: Fault, now: float, policy: Policy) -> Step:
-    """Down until what stands in its way is gone, where there is nobody to hand over to; looking costs no budget."""
+    """Down until what stands in its way is gone, as nothing else would help; looking costs no budget."""
     told: tuple[Order, ...] = ()
     if state.phase is Phase.STARTING or fault.cause != (state.fault.cause if state.fault else ""):
         told = (Tell("blocked", fault.reason, state.incident, fault),)
@@ -182,7 +182,7 @@ def blocked(state: State, fault: Fault, now: float, policy: Policy) -> Step:
 def escalate(state: State, fault: Fault, now: float, policy: Policy, reason: str) -> Step:
     """Hand over, once; then silence until somebody clears it."""
     state = opened(enter(replace(state, fault=fault, refusal="", planned=False, owed=True), Phase.FAILED, now, reason))
-    message = "hopeless" if fault.kind is Kind.HOST else "exhausted"
+    message = "hopeless" if fault.kind in (Kind.HOST, Kind.CONFIGURATION) else "exhausted"
     return state, (Tell(message, reason, state.incident, fault), Escalate(policy.on_exhausted, fault, state.incident))
 
 

@@ -28,11 +28,14 @@ IDS = {
     "recovered": "KOB310", "up": "KOB311", "normal": "KOB312", "adopted": "KOB313",
     "eased": "KOB314",
     "exhausted": "KOB410", "hopeless": "KOB411", "escalated": "KOB412",
+    "hand-over-failed": "KOB413", "reboot-suppressed": "KOB414", "rebooting": "KOB415", "taken-back": "KOB416",
+    "cluster-decided": "KOB417",
     "starting": "KOB510", "stopping": "KOB511", "stopped": "KOB512", "paused": "KOB513", "resumed": "KOB514",
     "cleared": "KOB515", "reloaded": "KOB516", "reload-refused": "KOB517", "reload-failed": "KOB518",
     "restart-refused": "KOB519", "released": "KOB520",
     "daemon-started": "KOB910", "daemon-ended": "KOB911", "config-reloaded": "KOB912", "config-refused": "KOB913",
     "journal-lost": "KOB914", "journal-back": "KOB915", "state-lost": "KOB916", "sensor-lost": "KOB917",
+    "balancer-lost": "KOB918",
 }  # fmt: skip
 
 HOSTILE = (

@@ -22,7 +22,7 @@ sh "$here/corosync.sh" >/etc/corosync/corosync.conf
 install -d -m 750 -o hacluster -g haclient /var/lib/pacemaker/cib
 rm -f /var/lib/pacemaker/cib/* /var/lib/corosync/*
 cat >/var/lib/pacemaker/cib/cib.xml <<'EOF'
-<cib crm_feature_set="3.16.2" validate-with="pacemaker-3.0" epoch="1" num_updates="0" admin_epoch="0">
+<cib crm_feature_set="3.0.14" validate-with="pacemaker-3.0" epoch="1" num_updates="0" admin_epoch="0">
   <configuration>
     <crm_config>
       <cluster_property_set id="cib-bootstrap-options">
@@ -41,3 +41,7 @@ chmod 600 /var/lib/pacemaker/cib/cib.xml
 
 sh "$here/web.sh"
 "$koboshi" install-agents >/dev/null
+alert=$(mktemp -d)
+"$koboshi" scaffold pacemaker --command "$koboshi" --output "$alert" >/dev/null
+install -m 755 "$alert/koboshi-alert" /usr/local/bin/koboshi-alert
+rm -rf "$alert"

@@ -34,6 +34,7 @@ class Queues:
         self._names: dict[int, set[str]] = {}  # by port
         self._before: dict[int, tuple[int, int]] = {}  # by inode: depth, looks in a row
         self.problem = ""
+        self.filled: set[str] = set()  # whose queues had something in them at the latest look
 
     def watch(self, name: str, addresses: Iterable[Address]) -> None:
         """Look at the listeners of these addresses from now on."""
@@ -55,6 +56,7 @@ class Queues:
 
     def look(self) -> list[Suspicion]:
         """One look at every queue."""
+        self.filled = set()
         if not self._names:
             return []
         try:
@@ -69,9 +71,18 @@ class Queues:
             depth, looks = before.get(listener.inode, (0, 0))
             looks = looks + 1 if listener.depth >= depth else 1
             self._before[listener.inode] = (listener.depth, looks)
+            self.filled |= self._whose(listener)
             if looks >= SUSPECT_AFTER:
                 found += self._suspect(listener)
         return found
+
+    def waiting(self) -> set[str]:
+        """Whose queues have something in them right now; no look that counts."""
+        try:
+            filled = [one for one in self._dump() if one.depth and one.port in self._names] if self._names else []
+        except OSError:
+            return set()
+        return set().union(*map(self._whose, filled))
 
     def nobody_listens(self, address: Address) -> bool | None:
         """Whether the kernel knows of no listener that could take a connection there; None when it cannot be asked."""
@@ -84,8 +95,7 @@ class Queues:
         limit = f" of {listener.limit}" if listener.limit else ""
         where = Address(listener.host, listener.port)
         words = f"{listener.depth}{limit} connections wait on {where} and the queue does not drain"
-        return [
-            Suspicion(name, words)
-            for name in sorted(self._names[listener.port])
-            if on(self._addresses[name], [listener])
-        ]
+        return [Suspicion(name, words) for name in sorted(self._whose(listener))]
+
+    def _whose(self, listener: Listener) -> set[str]:
+        return {name for name in self._names[listener.port] if on(self._addresses[name], [listener])}

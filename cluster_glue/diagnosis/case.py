@@ -1,0 +1,195 @@
+"""What is remembered of one resource, so that an incident can be explained: what would vanish with its processes.
+
+``good`` is the last moment at which a probe was answered well; ``seen`` the latest look at a server that stalls.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from cluster_glue.diagnosis import family, pages, reading, tables, threads
+from cluster_glue.diagnosis.evidence import Absent, Item, Look, read_text
+from cluster_glue.diagnosis.host import Clocks, Groups, groups_of
+from cluster_glue.diagnosis.rules import Subject
+from resource_agents.families import layout_of
+from resource_agents.processes import Identity
+from resource_agents.server import Server
+
+#: Bytes of a server's stdout and stderr that are kept.
+OUTPUT: Final = 65536
+
+#: Lines of a report of a JVM's crash that are kept.
+REPORT: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Good:
+    """The last good moment: where the log ended, all clocks, the counters of its control groups."""
+
+    clocks: Clocks
+    place: reading.Place | None
+    groups: Groups
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look at a stalling server; ``at`` is CLOCK_MONOTONIC."""
+
+    at: float
+    processes: dict[int, family.Seen]
+    table: tables.Table | None
+
+
+@dataclass(slots=True)
+class Case:
+    """One resource. All but :meth:`looks_now` and what it calls runs in the loop's thread."""
+
+    name: str
+    server: Server
+    output: Path
+    main: Identity | None = None
+    family: tuple[int, ...] = ()
+    folder: str = ""
+    output_fd: int = -1
+    log_fd: int = -1
+    good: Good | None = None
+    goods: int = 0
+    seen: Seen | None = None
+    stalled: dict[str, Item] = field(default_factory=dict)
+    overloaded_since: float | None = None
+    overloaded_last: float = 0.0
+
+    def adopt(self, main: Identity) -> None:
+        """Remember what a death would take away."""
+        self.main, self.family = main, family.family_of(main.pid)
+        self.close()
+        with suppress(OSError):
+            self.output_fd = os.open(self.output, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        self.folder = ""
+        with suppress(OSError):
+            self.folder = os.readlink(f"/proc/{main.pid}/cwd")
+        self.goods = 0
+        self.mark()
+
+    def mark(self) -> None:
+        """This moment is good."""
+        if self.main is None:
+            return
+        if self.goods % 4 == 0:  # children come and go, but not between any two probes
+            self.family = family.family_of(self.main.pid)
+        self.goods += 1
+        self._hold_log()
+        groups = self.good.groups if self.good is not None and self.goods > 1 else groups_of(self.main.pid)
+        self.good = Good(Clocks.now(), reading.place_of(self.log), groups)
+        self.seen, self.overloaded_since = None, None
+        self.stalled = {}
+
+    def close(self) -> None:
+        """Hold nothing open."""
+        for fd in (self.output_fd, self.log_fd):
+            if fd >= 0:
+                os.close(fd)
+        self.output_fd = self.log_fd = -1
+
+    def held(self) -> Case:
+        """A copy with descriptors of its own."""
+        return replace(self, output_fd=_another(self.output_fd), log_fd=_another(self.log_fd))
+
+    def _hold_log(self) -> None:
+        """Hold the file that has the log's name now."""
+        if self.log_fd >= 0:
+            with suppress(OSError):
+                if os.path.samestat(os.fstat(self.log_fd), os.stat(self.log)):
+                    return
+            os.close(self.log_fd)
+        self.log_fd = reading.hold(self.log)
+
+    @property
+    def log(self) -> str:
+        return layout_of(self.server).error_log
+
+    @property
+    def subject(self) -> Subject:
+        ports = tuple(address.port for address in layout_of(self.server).addresses)
+        return Subject(self.main.pid if self.main else 0, self.family, ports)
+
+    def news(self, limit: int = reading.NEWS) -> list[str]:
+        """The server's log since the last good moment. Raises :class:`Absent`."""
+        try:
+            return reading.news(self.log, self.good.place if self.good else None, self.log_fd, limit)
+        except OSError as error:
+            raise Absent(error.strerror or str(error)) from None
+
+    def looks_now(self, first: bool) -> Iterator[Look]:
+        """What a stalling server looks like now; cheap, since its next probe waits for it."""
+        before, now = self.seen, Seen(time.monotonic(), {}, None)
+        self.seen = now
+        self.family = family.family_of(self.main.pid) if self.main else ()
+        pids = self.family
+
+        def processes() -> Iterator[str]:
+            now.processes.update(family.look(pids))
+            past = before.processes if before else {}
+            yield from family.tell(now.processes, past, now.at - before.at if before else 0.0)
+
+        def sockets() -> Iterator[str]:
+            table = tables.dump(layout_of(self.server).addresses, pids)
+            self.seen = Seen(now.at, now.processes, table)
+            yield from tables.tell(table, before.table if before else None, now.at - before.at if before else 0.0)
+
+        yield Look("log", lambda: self.news(reading.QUICK_NEWS), 0.1)
+        yield Look("processes", processes, 0.1)
+        yield Look("sockets", sockets, 0.1)
+        yield Look("listeners", lambda: tables.tell_listeners(layout_of(self.server).addresses, pids), 0.1)
+        if first:
+            yield Look("stacks", lambda: family.stacks(pids), 0.05)
+            yield Look("status-page", self._page, 0.1)
+
+    def start_output(self) -> Iterator[str]:
+        """What the server wrote to its stdout and stderr, though the file may be gone."""
+        if self.output_fd < 0:
+            raise Absent("its output was not written for koboshi")
+        size = os.fstat(self.output_fd).st_size
+        yield from reading.split(os.pread(self.output_fd, OUTPUT, max(0, size - OUTPUT)))
+
+    def new_output(self) -> Iterator[str]:
+        """The same of the latest start."""
+        with self.output.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - OUTPUT))
+            yield from reading.split(file.read(OUTPUT))
+
+    def crash_report(self) -> Iterator[str]:
+        """The beginning of a JVM's ``hs_err`` file of the main process."""
+        if self.main is None:
+            raise Absent("no main process is known")
+        name = f"hs_err_pid{self.main.pid}.log"
+        folders = (self.folder, os.path.dirname(self.log), os.path.dirname(os.path.dirname(self.log)), "/tmp")
+        for folder in dict.fromkeys(folders):
+            for path in glob.glob(f"{glob.escape(folder)}/{name}") if folder else ():
+                yield from read_text(path).splitlines()[:REPORT]
+                return
+        raise Absent("there is none")
+
+    def thread_dump(self) -> Iterator[str]:
+        """The thread dump that was asked for before the kill, in a few lines."""
+        dump = threads.dump_in(self.news())
+        if not dump:
+            raise Absent("there is none in the log")
+        yield from threads.tell(dump)
+
+    def _page(self) -> Iterator[str]:
+        request = layout_of(self.server).request
+        if request is None or not any(word in request.url for word in ("auto", "status")):
+            raise Absent("no status page is known")
+        yield from pages.tell(pages.fetch(request, 0.08))
+
+
+def _another(fd: int) -> int:
+    return os.dup(fd) if fd >= 0 else -1

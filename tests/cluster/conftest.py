@@ -1,0 +1,59 @@
+"""One lab for the session, with everything mended and at home before each scenario."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vagrant.lab.answers import Client
+from vagrant.lab.bringing_up import restore, up
+from vagrant.lab.claims import View
+from vagrant.namespaces.lab import Lab, LabError, missing
+
+
+class Stage:
+    """The lab, and whether a scenario has used it since it was new."""
+
+    def __init__(self, directory: Path) -> None:
+        self.lab, self.used = Lab(directory), False
+
+    def fresh(self) -> Lab:
+        """As it was when it was new; made anew where it cannot be mended."""
+        try:
+            if self.used:
+                restore(self.lab)
+        except LabError as error:
+            print(f"made anew: {error}")
+            self.lab.end()
+            self.used = False
+        if self.lab.room() is None:
+            up(self.lab, int(os.environ.get("LAB_COUNT", "2")), print)
+        self.used = True
+        return self.lab
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    problems = missing()
+    if problems:
+        pytest.fail(f"the cluster tests cannot run here: {problems[0]}")
+    stage = Stage(tmp_path_factory.mktemp("lab") / "lab")
+    try:
+        yield stage
+    finally:
+        stage.lab.end()
+
+
+@pytest.fixture
+def view(stage: Stage, tmp_path: Path) -> Iterator[View]:
+    lab = stage.fresh()
+    client = Client(lab, tmp_path / "client")
+    view = View(lab, client)
+    try:
+        yield view
+    finally:
+        view.end()
+        client.end()

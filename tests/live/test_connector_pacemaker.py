@@ -1,0 +1,280 @@
+"""Pacemaker's connector in a real daemon, with stand-ins for the cluster's commands that say what a test wants.
+
+What the real cluster makes of it is tested in the cluster itself (tests/cluster).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from resource_agents.processes import send
+from tests.house import ROOT
+from tests.koboshi_daemon import KOBOSHI, KoboshiDaemon
+from tests.servers import Instance, answers, command_instance, end, family
+from tests.stand_ins.commands import Commands
+from tests.waiting import LONG, eventually
+
+pytestmark = pytest.mark.live
+
+HEALTHY = (ROOT / "tests/samples/crm_mon/healthy.xml").read_text()
+POLICY = {"restart_limit": "1", "restart_window": "3600", "probe_interval": "0.3", "start_timeout": "5"}
+POLICY |= {"stop_timeout": "5", "retry_interval": "0.1", "failure_threshold": "2"}
+
+
+class Node:
+    """A node: koboshi, the cluster's commands, and one web server that a cluster hands over."""
+
+    def __init__(self, folder: Path, settings: str = "") -> None:
+        self.instance: Instance = command_instance(folder)
+        self.commands = Commands(folder / "bin", "crm_mon", "crm_node", "crm_resource", "attrd_updater")
+        self.commands.expect("crm_node", "-n", output="node1\n")
+        self.commands.expect("crm_mon", output=HEALTHY)
+        self.koboshi = KoboshiDaemon(folder, settings, env={"KOBOSHI_CLUSTER_PATH": str(folder / "bin")})
+
+    def ocf(self, action: str, interval: int = 0, **more: str) -> int:
+        """One action by the cluster; its exit code."""
+        given = {**self.instance.values, **POLICY, **more}
+        env = {
+            **self.koboshi.env,
+            **{f"OCF_RESKEY_{name}": value for name, value in given.items()},
+            "OCF_RESOURCE_INSTANCE": "web",
+            "OCF_RESKEY_CRM_meta_timeout": "20000",
+            "OCF_RESKEY_CRM_meta_interval": str(interval),
+        }
+        words = [sys.executable, "-I", "-S", str(ROOT / "resource_agents/entry.py"), "command", action]
+        return subprocess.run(words, env=env, timeout=LONG, check=False, capture_output=True).returncode
+
+    def kill(self) -> None:
+        """kill -9 the server's main process."""
+        send(self.koboshi.main("web").identity, signal.SIGKILL)
+
+
+@contextmanager
+def node(folder: Path, settings: str = "") -> Iterator[Node]:
+    with ExitStack() as stack:
+        made = Node(folder, settings)
+        stack.callback(end, made.instance)
+        stack.callback(made.koboshi.close)
+        made.koboshi.start()
+        yield made
+
+
+def pushes(here: Node) -> list[list[str]]:
+    return here.commands.calls("attrd_updater")
+
+
+def test_it_asks_before_it_repairs_and_the_cluster_hears_nothing_of_a_repair(tmp_path: Path) -> None:
+    with node(tmp_path) as here:
+        assert here.ocf("start") == 0
+        assert here.commands.calls("crm_mon") == []
+        main = here.koboshi.main("web")
+        send(main.identity, signal.SIGKILL)
+        here.koboshi.until_new_main("web", main)
+        assert here.ocf("monitor", 10_000) == 0
+        assert here.commands.calls("crm_mon")[0][-1] == "--resource=web"
+        assert pushes(here) == []
+        here.commands.verify()
+
+
+def test_a_hand_over_is_pushed_once_and_the_next_monitor_says_the_same(tmp_path: Path) -> None:
+    with node(tmp_path) as here:
+        here.commands.expect("attrd_updater")
+        assert here.ocf("start", restart_limit="0") == 0
+        here.kill()
+        here.koboshi.until("web", "failed")
+        eventually(lambda: here.koboshi.lines("escalated", "web"), what="the hand-over")
+        assert pushes(here) == [["attrd_updater", "-n", "koboshi-web", "-U", "0", "-d", "0"]]
+        assert here.ocf("monitor", 10_000) == 1
+        here.koboshi.kill()
+        here.koboshi.start()
+        here.koboshi.until("web", "failed")
+        assert here.ocf("monitor", 10_000) == 1
+        assert len(pushes(here)) == 1, "said once, also by a daemon that comes back"
+        here.commands.verify()
+
+
+def test_after_the_move_one_command_lets_it_come_back(tmp_path: Path) -> None:
+    """The cluster has taken it away by then, so koboshi watches it no longer."""
+    with node(tmp_path) as here:
+        here.commands.expect("attrd_updater")
+        here.commands.expect("crm_resource", "--cleanup", "--resource", "web", "--node", "node1")
+        assert here.ocf("start", restart_limit="0") == 0
+        here.kill()
+        eventually(lambda: here.koboshi.lines("escalated", "web"), what="the hand-over")
+        assert here.ocf("stop") == 0
+        eventually(lambda: here.koboshi.ask({"do": "status"})["resources"] == [], what="its release")
+        cleared = here.koboshi.command("clear", "web")
+        assert cleared.returncode == 0, cleared
+        eventually(lambda: here.koboshi.lines("taken-back", "web"), what="the taking back")
+        assert pushes(here)[-1] == ["attrd_updater", "-n", "koboshi-web", "-D"]
+        assert here.commands.calls("crm_resource") == [
+            ["crm_resource", "--cleanup", "--resource", "web", "--node", "node1"]
+        ]
+        assert here.koboshi.command("clear", "web").returncode == 4, "there is nothing left to clear"
+
+
+def test_a_start_here_takes_the_hand_over_back(tmp_path: Path) -> None:
+    with node(tmp_path) as here:
+        here.commands.expect("attrd_updater")
+        assert here.ocf("start", restart_limit="0") == 0
+        here.kill()
+        eventually(lambda: here.koboshi.lines("escalated", "web"), what="the hand-over")
+        assert here.ocf("stop") == 0
+        assert here.ocf("start", restart_limit="0") == 0
+        eventually(lambda: pushes(here)[-1][-1] == "-D", what="the taking back")
+        assert here.commands.calls("crm_resource") == []
+
+
+def test_a_push_that_failed_for_a_moment_is_repeated(tmp_path: Path) -> None:
+    flaky = '#!/bin/sh\necho "$0 $*" >> {0}/tries\n[ "$(wc -l < {0}/tries)" -ge 3 ] || exit 102\n'
+    with node(tmp_path) as here:
+        here.commands.install("attrd_updater", flaky.format(tmp_path))
+        assert here.ocf("start", restart_limit="0") == 0
+        here.kill()
+        eventually(lambda: here.koboshi.lines("escalated", "web"), what="the hand-over")
+        assert len((tmp_path / "tries").read_text().splitlines()) == 3
+
+
+def test_a_push_that_fails_costs_nothing_but_time(tmp_path: Path) -> None:
+    with node(tmp_path) as here:
+        here.commands.expect("attrd_updater", status=4, output="Insufficient privileges\n")
+        assert here.ocf("start", restart_limit="0") == 0
+        here.kill()
+        eventually(lambda: here.koboshi.lines("hand-over-failed", "web"), what="the word about it")
+        assert "Insufficient privileges" in here.koboshi.lines("hand-over-failed", "web")[0]
+        assert here.ocf("monitor", 10_000) == 1
+
+
+def test_a_simulated_failure_is_said_once_even_if_it_fails(tmp_path: Path) -> None:
+    with node(tmp_path, 'push = "fail"\n') as here:
+        here.commands.expect("crm_resource", "--fail", status=1)
+        assert here.ocf("start", restart_limit="0") == 0
+        here.kill()
+        eventually(lambda: here.koboshi.lines("hand-over-failed", "web"), what="the word about it")
+        assert here.commands.calls("crm_resource") == [
+            ["crm_resource", "--fail", "--resource", "web", "--node", "node1"]
+        ]
+
+
+def test_without_a_push_the_monitor_alone_says_it(tmp_path: Path) -> None:
+    with node(tmp_path, 'push = "none"\n') as here:
+        assert here.ocf("start", restart_limit="0") == 0
+        here.kill()
+        here.koboshi.until("web", "failed")
+        eventually(lambda: here.koboshi.lines("escalated", "web"), what="the word about it")
+        assert here.ocf("monitor", 10_000) == 1
+        assert pushes(here) == []
+
+
+@pytest.mark.parametrize(
+    "trouble", ["maintenance", "on the other node", "missing", "hanging", "nonsense", "denied", "no node name"]
+)
+def test_without_a_clear_yes_nothing_is_touched(trouble: str, tmp_path: Path) -> None:
+    with node(tmp_path) as here:
+        assert here.ocf("start") == 0
+        match trouble:
+            case "maintenance":
+                here.commands.expect("crm_mon", output=HEALTHY.replace('mode="false"', 'mode="true"'))
+            case "on the other node":
+                moved = (ROOT / "tests/samples/crm_mon/on-the-other-node.xml").read_text()
+                here.commands.expect("crm_mon", output=moved)
+            case "missing":
+                here.commands.install("crm_mon", "#!/nonexistent\n")
+            case "hanging":
+                here.commands.expect("crm_mon", output=HEALTHY, delay=30)
+            case "nonsense":
+                here.commands.expect("crm_mon", output="Oops\n")
+            case "denied":
+                here.commands.expect("crm_mon", output="crm_mon: Permission denied\n", status=4)
+            case _:
+                here.commands.expect("crm_node", "-n", status=102)
+        here.kill()
+        status = here.koboshi.until("web", "observing")
+        assert status["restarts"] == 0
+        assert not [one for one in family(here.instance) if not one.dead]
+        assert not answers(here.instance.url)
+        assert pushes(here) == []
+
+
+def test_when_the_cluster_says_yes_again_it_is_repaired(tmp_path: Path) -> None:
+    with node(tmp_path) as here:
+        assert here.ocf("start") == 0
+        here.commands.expect("crm_mon", output=HEALTHY.replace('managed="true"', 'managed="false"'))
+        here.kill()
+        here.koboshi.until("web", "observing")
+        here.commands.expect("crm_mon", output=HEALTHY)
+        assert here.ocf("monitor", 10_000) in (0, 7)
+        here.koboshi.until("web", "up")
+        assert answers(here.instance.url)
+
+
+def test_what_the_cluster_does_stands_in_the_timeline(tmp_path: Path) -> None:
+    """As the cluster's own user where there is one, and from nobody else."""
+    with node(tmp_path) as here:
+        here.commands.expect("attrd_updater")
+        assert here.ocf("start", restart_limit="0") == 0
+        here.kill()
+        here.koboshi.until_incident_ended("web", 1, "exhausted")
+        alert = {
+            **{key: value for key, value in here.koboshi.env.items() if key.startswith("KOBOSHI_")},
+            "PATH": "/usr/bin:/bin",
+            "CRM_alert_kind": "resource",
+            "CRM_alert_rsc": "web",
+            "CRM_alert_task": "stop",
+            "CRM_alert_node": "node1",
+            "CRM_alert_desc": "ok \x1b[31mred",
+            "CRM_alert_interval": "0",
+        }
+        subprocess.run([KOBOSHI, "alert"], env=alert, check=True, timeout=LONG)
+        eventually(lambda: here.koboshi.lines("cluster-decided", "web"), what="the alert")
+
+        def noted() -> bool:
+            return "stop on node1: ok red" in [line.detail for line in here.koboshi.timeline("web-1")]
+
+        eventually(noted, what="the line in the timeline")
+        stranger = {**alert, "CRM_alert_desc": "lies"}
+        words = "import os; os.setgid(65534); os.setuid(65534); from cluster_glue import alerts;"
+        words += "from pathlib import Path; import sys;"
+        words += "sys.exit(not alerts.send(Path(os.environ['KOBOSHI_RUNTIME_DIR']), alerts.read(os.environ)))"
+        if os.geteuid() == 0:
+            sent = subprocess.run([sys.executable, "-c", words], env=stranger, check=False, cwd=ROOT, timeout=LONG)
+            assert sent.returncode == 0
+            subprocess.run([KOBOSHI, "alert"], env={**alert, "CRM_alert_desc": "after it"}, check=True, timeout=LONG)
+            eventually(lambda: len(here.koboshi.lines("cluster-decided", "web")) > 1, what="the next alert")
+            assert "lies" not in here.koboshi.said
+
+
+def test_a_daemon_killed_while_it_hands_over_never_says_a_simulated_failure_twice(tmp_path: Path) -> None:
+    with node(tmp_path, 'push = "fail"\n') as here:
+        here.commands.expect("crm_resource", "--fail", delay=20)
+        assert here.ocf("start", restart_limit="0") == 0
+        here.kill()
+        eventually(lambda: here.commands.calls("crm_resource"), what="the push")
+        assert here.koboshi.saved("web")["owed"], "the hand-over is not known to be done"
+        here.koboshi.kill()
+        here.koboshi.start()
+        eventually(lambda: here.koboshi.lines("escalated", "web"), what="the end of the hand-over")
+        assert len(here.commands.calls("crm_resource")) == 1
+        assert here.ocf("monitor", 10_000) == 1
+
+
+def test_a_daemon_killed_while_it_hands_over_says_what_may_be_said_twice(tmp_path: Path) -> None:
+    with node(tmp_path) as here:
+        here.commands.expect("attrd_updater", delay=20)
+        assert here.ocf("start", restart_limit="0") == 0
+        here.kill()
+        eventually(lambda: pushes(here), what="the push")
+        here.koboshi.kill()
+        here.commands.expect("attrd_updater")
+        here.koboshi.start()
+        eventually(lambda: here.koboshi.lines("escalated", "web"), what="the end of the hand-over")
+        assert here.koboshi.saved("web")["owed"] is False
+        assert {tuple(call[1:]) for call in pushes(here)} == {("-n", "koboshi-web", "-U", "0", "-d", "0")}

@@ -1,0 +1,110 @@
+"""Scenes of the socket sensor that need a network namespace: ``unshare -n python -m tests.socket_namespace``.
+
+The first word names the scene, the second a folder. A scene that does not come true ends with a traceback.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+
+from cluster_glue.recovery.model import Tell
+from tests.socket_watch import watched
+
+
+def sysctl(name: str, value: str) -> None:
+    Path("/proc/sys/net/ipv4", name).write_text(value)
+
+
+def ports(folder: Path) -> None:
+    """Connections to a back end use up the ephemeral ports."""
+    sysctl("ip_local_port_range", "40000 40099")
+    with (
+        watched(folder) as web,
+        ExitStack() as stack,
+        socket.create_server(("127.0.0.1", 9000), backlog=512) as backend,
+    ):
+        for number, level in ((75, "sighting"), (17, "degraded")):
+            for _ in range(number):
+                stack.enter_context(socket.create_connection(backend.getsockname()))
+                stack.enter_context(backend.accept()[0])
+
+            def told(level: str = level) -> list[Tell]:
+                return [each for each in web.told if each.message == level and "127.0.0.1:9000" in each.detail]
+
+            web.until(told, level)
+            assert "ip_local_port_range" in told()[0].detail
+        assert web.posted == []
+
+
+def flood(folder: Path) -> None:
+    """SYNs whose senders never answer, from the other end of a tun device."""
+    tun = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(tun, 0x400454CA, struct.pack("16sH22x", b"tun0", 0x1001))  # TUNSETIFF, IFF_TUN | IFF_NO_PI
+    subprocess.run(["ip", "addr", "add", "10.9.9.1/24", "dev", "tun0"], check=True)
+    subprocess.run(["ip", "link", "set", "tun0", "up"], check=True)
+    sysctl("tcp_syncookies", "0")
+    sysctl("tcp_max_syn_backlog", "4096")
+    with watched(folder, backlog=64) as web, socket.create_server(("10.9.9.1", 8999), backlog=64) as listener:
+        web.sensor.forget("web")
+        web.values["port"] = "10.9.9.1:8999"
+        web.watch.server = web.watch.executor.make()
+        web.sensor.watch(web.watch, os.getpid())
+        for number in range(60):
+            os.write(tun, _syn("10.9.9.2", 20000 + number, "10.9.9.1", 8999))
+        web.until(lambda: web.said("degraded", "syn-flood"), "the flood's words")
+        assert "port 8999" in web.said("degraded", "syn-flood")[0]
+        assert web.posted == []
+        assert listener.fileno() >= 0
+
+
+def elsewhere(folder: Path) -> None:
+    """A server that went to another network namespace: nothing is said of listeners that cannot be seen."""
+    with watched(folder) as web:
+        web.sensor.forget("web")
+        web.values["port"] = "127.0.0.1:1"
+        web.watch.server = web.watch.executor.make()
+        with subprocess.Popen(["unshare", "-n", "cat"], stdin=subprocess.PIPE) as other:
+            web.until(lambda: _network(other.pid) != _network(os.getpid()), "the other namespace")
+            web.sensor.watch(web.watch, other.pid)
+            for _ in range(8):
+                web.look()
+                threading.Event().wait(1)  # longer than a missing listener is waited for
+            assert web.told == []
+            assert web.watch.sockets["descriptors"]["used"] > 0
+            other.communicate()
+
+
+def _network(pid: int) -> str:
+    return os.readlink(f"/proc/{pid}/ns/net")
+
+
+def _syn(source: str, port: int, target: str, target_port: int) -> bytes:
+    """An IPv4 packet that asks for a connection."""
+    addresses = socket.inet_aton(source) + socket.inet_aton(target)
+    tcp = struct.pack(">HHIIBBHHH", port, target_port, 1, 0, 5 << 4, 2, 64240, 0, 0)
+    total = _sum(addresses + struct.pack(">BBH", 0, 6, len(tcp)) + tcp)
+    tcp = tcp[:16] + struct.pack(">H", total) + tcp[18:]
+    head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(tcp), port, 0, 64, 6, 0) + addresses
+    return head[:10] + struct.pack(">H", _sum(head)) + head[12:] + tcp
+
+
+def _sum(data: bytes) -> int:
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+SCENES = {"ports": ports, "flood": flood, "elsewhere": elsewhere}
+
+if __name__ == "__main__":
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    SCENES[sys.argv[1]](Path(sys.argv[2]))

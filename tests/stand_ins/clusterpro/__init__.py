@@ -1,0 +1,1 @@
+"""Stand-ins for CLUSTERPRO; see ../README.rst."""

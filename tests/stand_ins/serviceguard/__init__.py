@@ -1,0 +1,1 @@
+"""Stand-ins for Serviceguard; see ../README.rst."""

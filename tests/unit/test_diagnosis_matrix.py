@@ -1,0 +1,23 @@
+"""The matrix of causes asks for what koboshi can say, and for enough of it."""
+
+from __future__ import annotations
+
+from bench.causes.faults import FAULTS
+from cluster_glue.diagnosis.causes import LAST, STRONG, WEAK
+from resource_agents.server import load
+
+
+def test_at_least_thirty_faults_are_really_made() -> None:
+    made = [(fault.name, fault.server) for fault in FAULTS if not fault.impossible]
+    assert len(set(made)) == len(made) >= 30
+
+
+def test_every_expected_cause_is_one_that_can_be_named() -> None:
+    ruled = {rule.cause for rule in (*STRONG, *WEAK, *LAST)} | {""}
+    for fault in FAULTS:
+        known = ruled | {signature.cause for signature in load(fault.server).signatures}
+        assert set(fault.right) <= known, fault.name
+
+
+def test_what_cannot_be_made_says_why() -> None:
+    assert all(len(fault.impossible) > 20 for fault in FAULTS if fault.impossible)

@@ -1,0 +1,90 @@
+"""From machines that were switched on to services that answer, and back to that from wherever a scenario left it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from vagrant.lab.answers import SERVICES
+from vagrant.lab.cluster import Cluster
+from vagrant.namespaces.lab import CHECKOUT, Lab, LabError
+
+HOME = "node1"
+#: Where a node keeps the cluster's configuration as it was when the lab was new.
+CONFIGURATION = "/var/lib/lab.configuration.xml"
+
+
+def until(condition: Callable[[], object], seconds: float, what: str) -> None:
+    """Wait for it. Raises :class:`LabError` when it does not come within ``seconds``."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise LabError(f"{what} did not come within {seconds:g} s; script/lab logs shows what the nodes said")
+        time.sleep(0.1)
+
+
+def up(lab: Lab, count: int, say: Callable[[str], None]) -> None:
+    """Switch on, provision, configure, wait until everything serves. Raises :class:`LabError`; nothing is left then."""
+    began = time.monotonic()
+
+    def tell(words: str) -> None:
+        say(f"{time.monotonic() - began:5.1f} s  {words}")
+
+    tell(f"{count} nodes are switched on (usually 10 to 15 s until they serve)")
+    lab.begin(count)
+    try:
+        cluster = Cluster(lab)
+        until(lambda: len(cluster.online()) == count, 90, f"a cluster of {count} nodes")
+        tell("corosync and Pacemaker see each other")
+        configure(lab)
+        tell("the cluster has its configuration: what koboshi scaffold pacemaker prints")
+        serving(lab, cluster, 60)
+        tell("services answer: " + ", ".join(f"{name} at http://{at}/" for name, at in SERVICES.items()))
+    except BaseException:
+        lab.end()
+        raise
+
+
+def configure(lab: Lab) -> None:
+    """Give the cluster its configuration, and remember it."""
+    koboshi = f"{CHECKOUT}/.venv/bin/koboshi"
+    done = lab.run(HOME, ["sh", f"{CHECKOUT}/vagrant/provision/cluster.sh", koboshi], 90)
+    if done.returncode:
+        raise LabError(f"the cluster refused its configuration: {done.stdout.strip()}")
+    must(lab, HOME, f"cibadmin -Q -o configuration >{CONFIGURATION}")
+
+
+def must(lab: Lab, node: str, command: str, timeout: float = 60.0) -> str:
+    """The output of a command that may not fail."""
+    done = lab.run(node, command, timeout)
+    if done.returncode:
+        raise LabError(f"{node}: {command.strip().splitlines()[0]} ended with {done.returncode}: {done.stdout.strip()}")
+    return done.stdout
+
+
+def serving(lab: Lab, cluster: Cluster, seconds: float) -> None:
+    """Wait until everything runs at home and answers."""
+    until(lambda: all(cluster.where(name) == [HOME] for name in SERVICES), seconds, f"services on {HOME}")
+    for name, address in SERVICES.items():
+        asking = ["curl", "-sf", "-o", "/dev/null", "--max-time", "2", f"http://{address}/"]
+        until(lambda asking=asking: lab.run("", asking).returncode == 0, seconds, f"an answer of {name}")  # type: ignore[misc]
+
+
+def restore(lab: Lab) -> None:
+    """Make the lab as it was when it was new: everything mended, forgotten, and at home."""
+    cluster = Cluster(lab)
+    for node in lab.nodes:
+        lab.ask(f"mend {node} both")
+        lab.ask(f"on {node}")
+    until(lambda: len(cluster.online()) == len(lab.nodes), 60, "all nodes in the cluster")
+    must(lab, HOME, f"cibadmin -R -o configuration -x {CONFIGURATION}")
+    for name in SERVICES:
+        must(lab, HOME, f"crm_resource -r {name}-group -m -p target-role -v Stopped")
+    until(lambda: not any(cluster.where(name) for name in SERVICES), 60, "services to be stopped")
+    for node in lab.nodes:
+        must(lab, node, f"sh {CHECKOUT}/vagrant/provision/clear.sh")
+        for name in SERVICES:
+            must(lab, node, f"attrd_updater -n koboshi-{name} -D -N {node}")
+    must(lab, HOME, "crm_resource --cleanup")
+    must(lab, HOME, f"cibadmin -R -o configuration -x {CONFIGURATION}")
+    serving(lab, cluster, 60)

@@ -1,0 +1,59 @@
+"""The client of the lab: asks each service again and again and writes down what it got.
+
+``client.py NAME=ADDRESS...``: every :data:`EVERY` seconds one new connection and one GET to each address, whatever
+became of the ones before. Each answer is one line on stdout: when it was asked (seconds of the epoch), how long it took
+(seconds), the service's name, ``good`` or ``bad``, and the node that answered or the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+
+EVERY = 0.02
+#: Seconds after which a person would have given up on this request.
+PATIENCE = 1.0
+
+
+async def ask(address: str) -> tuple[str, str]:
+    """One request: ``good`` and who answered, or ``bad`` and why."""
+    writer = None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            reader, writer = await asyncio.open_connection(address, 80)
+            writer.write(f"GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    except TimeoutError:
+        return "bad", "no answer"
+    except (OSError, asyncio.IncompleteReadError) as error:
+        return "bad", (error.strerror or str(error)).replace(" ", "-") if isinstance(error, OSError) else "cut-off"
+    finally:
+        if writer is not None:
+            writer.close()
+    node = next((line.split(":", 1)[1].strip() for line in head if line.lower().startswith("x-node:")), "?")
+    status = head[0].split()[1] if len(head[0].split()) > 1 else "nonsense"
+    return ("good", node) if status == "200" else ("bad", f"status-{status}")
+
+
+async def one(name: str, address: str) -> None:
+    asked, began = time.time(), time.monotonic()
+    outcome, who = await ask(address)
+    took = time.monotonic() - began
+    sys.stdout.write(f"{asked:.3f} {took:.3f} {name} {outcome} {who}\n")
+    sys.stdout.flush()
+
+
+async def main(targets: list[str]) -> None:
+    under_way: set[asyncio.Task[None]] = set()
+    while True:
+        for target in targets:
+            name, _, address = target.partition("=")
+            task = asyncio.create_task(one(name, address))
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+        await asyncio.sleep(EVERY)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))

@@ -1,0 +1,268 @@
+"""The machine room: PID 1 of the lab's outer namespaces, with the wires, the nodes and the power switch.
+
+Whatever the lab starts is below this process and inside its namespaces, so that ``kill -9`` of this one process ends
+every process, mount and interface of the lab. It reaps orphans itself; the work is done by one child.
+
+The power switch understands one line per connection and answers with one, on TCP :data:`SWITCH` for fence agents and on
+``room.sock`` in the lab's directory for the lab itself:
+
+=====================  ===============================================================================================
+``list``               the nodes' names
+``status NODE``        ``on`` or ``off``
+``off|on NODE``        cut the power (wires first, so that a dying node says nothing more), switch it on
+``reboot NODE``        both
+``press NODE``         the power button: the node's PID 1 ends it by reboot(2)
+``cut|mend NODE RING`` pull the node's cable of ring ``a`` or ``b`` at the switch, or of ``both``; plug it in again
+``pid NODE``           its PID 1 as it is known in this room
+``end NODE``           how it ended last: ``power``, ``reboot``, ``poweroff``, or ``-``
+=====================  ===============================================================================================
+
+Run as ``room.py DIRECTORY NODES CHECKOUT`` by :mod:`vagrant.namespaces.lab`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socketserver
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+SWITCH = ("10.77.1.254", 7777)
+BRIDGES = {"a": ("br-a", "02:77:00:00:00:fe", "10.77.0.254/24"), "b": ("br-b", "02:77:00:00:01:fe", "10.77.1.254/24")}
+#: Seconds that a machine which reboots itself is away. Shorter than the cluster's own patience would be no failover.
+FIRMWARE = 5.0
+#: What unshare(1) ends with when reboot(2) was called below it (man 2 reboot: SIGHUP, SIGINT).
+ENDS = {129: "reboot", 130: "poweroff"}
+#: Inode of the machine's initial PID namespace (linux/proc_ns.h, PROC_PID_INIT_INO).
+INITIAL = 0xEFFFFFFC
+HERE = Path(__file__).resolve().parent
+
+
+def ip(*words: str) -> None:
+    """ip(8). Raises ``subprocess.CalledProcessError``."""
+    subprocess.run(
+        ["ip", *words], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+class Node:
+    """One machine: a process tree in namespaces of its own, and two cables."""
+
+    def __init__(self, name: str, number: int, room: Path, settings: dict[str, str]) -> None:
+        self.name, self.number, self._place = name, number, room / "nodes" / name
+        self._settings = settings
+        self._turn = threading.RLock()
+        self._unshare: subprocess.Popen[str] | None = None
+        self._firmware: threading.Timer | None = None
+        self.pid, self.end = 0, "-"
+        self._pulled: set[str] = set()
+        for part in ("upper", "work", "root"):
+            (self._place / part).mkdir(parents=True)
+
+    def on(self) -> str:
+        """Power: the machine is there after a while, as machines are, but at once when it is new."""
+        with self._turn:
+            if self.status() == "on":
+                return "ok"
+            if self._unshare is None:
+                return self._boot()
+            self._firmware = threading.Timer(FIRMWARE, self._boot)
+            self._firmware.daemon = True
+            self._firmware.start()
+            return "ok"
+
+    def _boot(self) -> str:
+        with self._turn:
+            words = ["unshare", "--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child"]
+            words += ["--propagation", "private", "--", sys.executable, "-I", str(HERE / "node.py")]
+            log = (self._place / "console").open("ab")
+            self._unshare = unshare = subprocess.Popen(
+                [*words, self.name, str(self.number), str(self._place)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+                env=self._settings, start_new_session=True,
+            )  # fmt: skip
+            log.close()
+            assert unshare.stdout is not None and unshare.stdin is not None
+            if unshare.stdout.readline() != "ready\n":
+                return f"{self.name} did not start"
+            self.pid = int(Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children").read_text().split()[0])
+            for ring, (bridge, _, _) in BRIDGES.items():
+                port, card = self._port(ring), "eth0" if ring == "a" else "eth1"
+                mac = f"02:77:00:00:0{'ab'.index(ring)}:{10 + self.number:02x}"
+                ip("link", "add", port, "type", "veth", "peer", "name", card, "address", mac, "netns", str(self.pid))
+                ip("link", "set", port, "master", bridge, *(() if ring in self._pulled else ("up",)))
+            unshare.stdin.write("go\n")
+            unshare.stdin.close()
+            threading.Thread(target=self._attend, args=(unshare,), daemon=True).start()
+            return "ok"
+
+    def off(self) -> str:
+        with self._turn:
+            unshare = self._unshare
+            if self._firmware is not None:
+                self._firmware.cancel()
+            if unshare is None or unshare.poll() is not None:
+                return "ok"
+            for ring in BRIDGES:
+                self._plug(ring, "down")
+            unshare.kill()  # and with it, by --kill-child, the node's PID 1
+            try:
+                unshare.wait(10)
+            except subprocess.TimeoutExpired:
+                return f"{self.name} does not die"
+            self._unplug()
+            return "ok"
+
+    def reboot(self) -> str:
+        with self._turn:
+            answer = self.off()
+            return answer if answer != "ok" else self.on()
+
+    def press(self) -> str:
+        if not self.pid:
+            return f"error: {self.name} is off"
+        os.kill(self.pid, signal.SIGTERM)
+        return "ok"
+
+    def status(self) -> str:
+        if self._firmware is not None and self._firmware.is_alive():
+            return "on"
+        return "on" if self._unshare is not None and self._unshare.poll() is None else "off"
+
+    def cut(self, rings: str) -> str:
+        for ring in BRIDGES if rings == "both" else rings:
+            self._pulled.add(ring)
+            self._plug(ring, "down")
+        return "ok"
+
+    def mend(self, rings: str) -> str:
+        for ring in BRIDGES if rings == "both" else rings:
+            self._pulled.discard(ring)
+            self._plug(ring, "up")
+        return "ok"
+
+    def _port(self, ring: str) -> str:
+        return f"v-{self.name}-{ring}"
+
+    def _plug(self, ring: str, state: str) -> None:
+        with contextlib.suppress(subprocess.CalledProcessError):  # a node that is off has no cable
+            ip("link", "set", self._port(ring), state)
+
+    def _unplug(self) -> None:
+        """Take the cables away. What a dead machine's sockets still had to say keeps its network namespace for minutes,
+        and that would go on answering for its addresses."""
+        for ring in BRIDGES:
+            with contextlib.suppress(subprocess.CalledProcessError):
+                ip("link", "delete", self._port(ring))
+
+    def _attend(self, unshare: subprocess.Popen[str]) -> None:
+        """Wait for its end; a machine that rebooted itself comes back."""
+        self.end = ENDS.get(unshare.wait(), "power")
+        with self._turn:
+            if self._unshare is not unshare:
+                return
+            self.pid = 0
+            self._unplug()
+            if self.end == "reboot":
+                self.on()
+
+
+class Room:
+    """All nodes, and what the power switch answers."""
+
+    def __init__(self, directory: Path, count: int, checkout: str) -> None:
+        names = [f"node{number}" for number in range(1, count + 1)]
+        settings = {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "LC_ALL": "C.UTF-8",
+            "LAB_NODES": " ".join(names),
+            "LAB_CHECKOUT": checkout,
+        }
+        self.nodes = {name: Node(name, number, directory, settings) for number, name in enumerate(names, 1)}
+
+    def answer(self, line: str) -> str:
+        words = line.split()
+        if words == ["list"]:
+            return " ".join(self.nodes)
+        if len(words) < 2 or words[1] not in self.nodes:
+            return f"error: no such node in {line!r}"
+        node = self.nodes[words[1]]
+        match [words[0], *words[2:]]:
+            case ["status"]:
+                return node.status()
+            case ["off"]:
+                return node.off()
+            case ["on"]:
+                return node.on()
+            case ["reboot"]:
+                return node.reboot()
+            case ["press"]:
+                return node.press()
+            case ["cut", ("a" | "b" | "both") as rings]:
+                return node.cut(rings)
+            case ["mend", ("a" | "b" | "both") as rings]:
+                return node.mend(rings)
+            case ["pid"]:
+                return str(node.pid)
+            case ["end"]:
+                return node.end
+        return f"error: {line!r} is not understood"
+
+
+def serve(directory: Path, count: int, checkout: str) -> None:
+    """Lay the wires, switch the nodes on, answer for ever."""
+    # what nodes write lives here, in this room's own mount namespace, and vanishes with it
+    store = directory / "nodes"
+    store.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60%,mode=755", "koboshi-lab", str(store)], check=True)
+    ip("link", "set", "lo", "up")
+    for bridge, mac, address in BRIDGES.values():
+        # a bridge without an address of its own takes its ports' and changes it as nodes come and go
+        ip("link", "add", bridge, "address", mac, "type", "bridge")
+        ip("address", "add", address, "dev", bridge)
+        ip("link", "set", bridge, "up")
+    room = Room(directory, count, checkout)
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            line = self.rfile.readline(200).decode("utf-8", "replace").strip()
+            try:
+                answer = room.answer(line)
+            except (OSError, subprocess.SubprocessError) as error:
+                answer = f"error: {error}"
+            self.wfile.write(answer.encode() + b"\n")
+
+    class Tcp(socketserver.ThreadingTCPServer):
+        allow_reuse_address = daemon_threads = True
+
+    class Local(socketserver.ThreadingUnixStreamServer):
+        daemon_threads = True
+
+    switch = Tcp(SWITCH, Handler)
+    threading.Thread(target=switch.serve_forever, daemon=True).start()
+    for node in room.nodes.values():
+        threading.Thread(target=node.on, daemon=True).start()
+    Local(str(directory / "room.sock"), Handler).serve_forever()
+
+
+def main(arguments: list[str]) -> int:
+    """Reap, and end with the one child that does the work."""
+    if os.getpid() != 1 or os.stat("/proc/self/ns/pid").st_ino == INITIAL:
+        sys.stderr.write("room: only as PID 1 of a namespace of its own\n")
+        return 2
+    child = os.fork()
+    if child == 0:
+        serve(Path(arguments[0]), int(arguments[1]), arguments[2])
+        return 0
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            return os.waitstatus_to_exitcode(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
