@@ -15,7 +15,7 @@ from cluster_glue.places import config_file
 from tests.house import ROOT, setup_cfg, shell, text_of
 
 UNIT = ROOT / "dist" / "systemd" / "koboshi.service"
-SCRIPTS = ("script/setup", "script/test", ".ci/run")
+SCRIPTS = ("script/setup", "script/test", "script/lab", ".ci/run")
 
 
 def words(value: str) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from vagrant.lab.answers import SERVICES
 from vagrant.lab.cluster import Cluster
@@ -81,10 +82,14 @@ def restore(lab: Lab) -> None:
     for name in SERVICES:
         must(lab, HOME, f"crm_resource -r {name}-group -m -p target-role -v Stopped")
     until(lambda: not any(cluster.where(name) for name in SERVICES), 60, "services to be stopped")
-    for node in lab.nodes:
-        must(lab, node, f"sh {CHECKOUT}/vagrant/provision/clear.sh")
-        for name in SERVICES:
-            must(lab, node, f"attrd_updater -n koboshi-{name} -D -N {node}")
+    with ThreadPoolExecutor(len(lab.nodes)) as hands:
+        list(hands.map(lambda node: _clear(lab, node), lab.nodes))
     must(lab, HOME, "crm_resource --cleanup")
     must(lab, HOME, f"cibadmin -R -o configuration -x {CONFIGURATION}")
     serving(lab, cluster, 60)
+
+
+def _clear(lab: Lab, node: str) -> None:
+    must(lab, node, f"sh {CHECKOUT}/vagrant/provision/clear.sh")
+    for name in SERVICES:
+        must(lab, node, f"attrd_updater -n koboshi-{name} -D -N {node}")

@@ -136,6 +136,10 @@ class Lab:
                 said = (self.directory / "room.log").read_text(errors="replace").strip().splitlines()
                 raise LabError(f"the machine room did not open: {said[-1] if said else 'it said nothing'}")
             time.sleep(0.02)
+        while any(self.ask(f"pid {node}") == "0" for node in self.nodes):
+            if time.monotonic() > end:
+                raise LabError("the nodes did not start")
+            time.sleep(0.02)
 
     def end(self) -> bool:
         """End everything at once; whether there was anything."""

@@ -2,12 +2,16 @@
 
 A listener that was there and is gone, although the configuration as it is now still has it, is a fact: a restart brings
 it back. One that never was there since this main process began is a configuration that was not taken, and a listener
-of somebody else is somebody else's: both are said, and no restart is made for them.
+of somebody else is somebody else's: both are said, and no restart is made for them. One whose address has left this
+machine stays where it is and hears nothing more: the machine's fault, where somebody else can take the service.
 """
 
 from __future__ import annotations
 
+import errno
+import ipaddress
 import math
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -22,6 +26,9 @@ from resource_agents.server import Address, Server
 
 #: Seconds that a listener may be on its way after a start, or a socket be passed on in a reload.
 PATIENCE = 5.0
+
+#: Seconds that an address may be on its way from one interface to another.
+AWAY = 1.0
 
 #: Children that are looked at for sockets; workers of one server hold the same ones.
 SOME = 8
@@ -68,6 +75,15 @@ class Listening:
             elif not own:
                 yield from self._missing(address, listeners, limits, now)
 
+    def left(self, server: Server) -> Iterator[Reading]:
+        """Addresses on which it listened, and which this machine does not have any more."""
+        for host in sorted({address.host for address in layout_of(server).addresses if address in self._seen}):
+            if not has(host):
+                words = f"the address {host} on which it listens is not on this machine any more"
+                advice = "is the cluster's address up on this node?"
+                fault = Fault("service-address-missing", Kind.HOST, words, f"bind to {host}: EADDRNOTAVAIL", advice)
+                yield Reading(f"service-address-missing {host}", 1, 1, 1, fault, patience=0.0, hold=AWAY)
+
     def _strange(self, inode: int, holders: dict[int, Holder]) -> bool:
         """Whether somebody else's process has this socket. Asked once for each: it does not change hands unseen."""
         holder = holders.get(inode)
@@ -106,6 +122,19 @@ class Listening:
         words = f"its listener on {address} is gone, although its main process lives and its configuration has it"
         fault = Fault("listener-lost", Kind.RESOURCE, words, f"no listener on {address} for {gone:.3g} s")
         yield Reading(f"listener-lost {address}", gone, min(1.0, error), error, fault, patience=0.0, hold=0.0)
+
+
+def has(host: str) -> bool:
+    """Whether this machine has that address; True as well for what is none, or cannot be known."""
+    try:
+        version = ipaddress.ip_address(host).version
+        with socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind((host, 0))
+    except ValueError:
+        return True
+    except OSError as error:
+        return error.errno != errno.EADDRNOTAVAIL
+    return True
 
 
 def _taken(address: Address, who: str, process: Process, own: bool) -> Fault:

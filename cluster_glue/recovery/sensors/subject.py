@@ -89,6 +89,9 @@ class Subject:
         half_open = Counter(port for state, port, _, _ in seen.troubled if state == socket_dump.SYN_RECV)
         closed = [each for each in seen.troubled if each[0] == socket_dump.CLOSE_WAIT]
         yield from self.listening.readings(self.watch.server, seen.listeners, limits, seen.now)
+        # alone, a start that fails for a missing address waits until it is back, and nothing is given up
+        if self.watch.config.policy.on_exhausted == "failover":
+            yield from self.listening.left(self.watch.server)
         yield from self.pressure.of_queues(own, seen.dropped, seen.somaxconn, limits, seen.now)
         yield from self.pressure.of_half_open(half_open, own, limits)
         yield from self.pressure.of_connections(closed, self.ports, lambda: family(self.main), limits, seen.now)
