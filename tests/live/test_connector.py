@@ -65,7 +65,7 @@ def test_a_crash_loop_of_real_children_is_a_fault(connector: ProcessConnector) -
     code = "import os, signal\nwhile True:\n    if os.fork() == 0:\n        signal.pause()\n    os.wait()\n"
     faults: list[Failed] = []
     notes: list[ChildDeath] = []
-    main_process = subprocess.Popen([sys.executable, "-c", code])
+    main_process = subprocess.Popen([sys.executable, "-c", code], process_group=0)
     deaths = ChildDeaths(lambda name, event: faults.append(event), notes.append, connected=True)
     deaths.watch("web", main_process.pid, limit=3, window=60.0)
 
@@ -80,7 +80,7 @@ def test_a_crash_loop_of_real_children_is_a_fault(connector: ProcessConnector) -
     try:
         asyncio.run(main())
     finally:
-        main_process.kill()
+        os.killpg(main_process.pid, signal.SIGKILL)  # the last child as well; the leader is not reaped yet
         main_process.wait()
         for note in notes:
             assert note.signal == signal.SIGABRT
