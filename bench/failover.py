@@ -9,6 +9,7 @@ first good answer from the other node, as a client sees it that asks every 20 ms
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import sys
@@ -161,6 +162,7 @@ def failover(lab: Lab, folder: Path, quick: bool) -> Iterator[Line]:
                 part.samples.append(took * 1000)
             stage.back()
         stage.end()
+        line.load = os.getloadavg()[0]
         lines.append(line)
     mine, slow, quickly = lines
     if slow.median and quickly.median:
@@ -187,6 +189,7 @@ def repairs(lab: Lab, folder: Path, quick: bool) -> Iterator[Line]:
         line.note = f"{left} failovers; {sum(line.samples):.1f} s without service in total"
         if contestant.name == "koboshi":
             line.bound, line.note = "0 failovers", f"{line.note}; {'held' if not left else 'NOT HELD'}"
+        line.load = os.getloadavg()[0]
         yield line
 
 

@@ -2,22 +2,27 @@
 
 It is cut from the time it was given and keeps a reserve for the last look. A stopped process (``T``) takes no TERM, so
 a family with one in it is killed at once. A dead main process has nobody to be gentle with: its orphans hold the port.
+A server that does not listen yet has nothing to finish, and gets TERM at once.
 Nothing that is not the server's is ever signalled (:mod:`resource_agents.families`).
 """
 
 from __future__ import annotations
 
 import signal
+import time
 
 from ocf.faults import Fault, Kind
 from ocf.programs import run
 from resource_agents import leftovers
 from resource_agents.cgroups import Cgroup
 from resource_agents.families import Remembered, layout_of, members
-from resource_agents.listeners import listening, on
+from resource_agents.listeners import listening, on, sockets_of
 from resource_agents.patience import Patience
 from resource_agents.processes import Process, alive, send
-from resource_agents.server import Server
+from resource_agents.server import Rung, Server
+
+#: Seconds after which a server that goes on listening has not heard the signal.
+HEARD = 2.0
 
 #: Seconds that a server which is being repaired has between TERM and KILL.
 TERM_SECONDS = 1.0
@@ -37,7 +42,7 @@ def stop(
         main = family[0] if family and server.is_main(family[0]) else None
         if family and main is None:
             notes += (f"orphans {_pids(family)}",)
-        if main is not None and gentle and not _any_stopped(family):
+        if main is not None and gentle and not _any_stopped(family) and not _starting(server, family):
             _climb_down(server, main, family, patience, reserve)
         elif main is not None and not _any_stopped(family):
             _terminate(family, patience, min(TERM_SECONDS, patience.left(reserve) / 2))
@@ -72,10 +77,7 @@ def _climb_down(server: Server, main: Process, family: list[Process], patience: 
             return
     for rung in server.ladder:
         patience.check()
-        send(main.identity, rung.signal)
-        if not patience.wait_gone(
-            [main.identity], min(patience.seconds * rung.share, rung.limit, patience.left(reserve))
-        ):
+        if _told(server, main, rung, min(patience.seconds * rung.share, rung.limit, patience.left(reserve)), patience):
             break
     orphans = patience.wait_gone([process.identity for process in family], min(TERM_SECONDS, patience.left(reserve)))
     for identity in orphans:  # the main process went and left them: nobody else will tell them
@@ -105,6 +107,28 @@ def _kill_all(
         patience.wait_gone([process.identity for process in family], max(0.05, min(2.0, patience.left(reserve))))
         if patience.left(reserve / 2) <= 0:
             return members(server, remembered, group)
+
+
+def _told(server: Server, main: Process, rung: Rung, seconds: float, patience: Patience) -> bool:
+    """Whether it went within ``seconds``. A signal that came while it was starting is lost, and sent again: what heard
+    it closes its listeners before anything else."""
+    end = time.monotonic() + seconds
+    while True:
+        send(main.identity, rung.signal)
+        if not patience.wait_gone([main.identity], max(0.0, min(HEARD, end - time.monotonic()))):
+            return True
+        if not on(layout_of(server).addresses, listening()):
+            return not patience.wait_gone([main.identity], max(0.0, end - time.monotonic()))
+        if time.monotonic() >= end:
+            return False
+
+
+def _starting(server: Server, family: list[Process]) -> bool:
+    """Whether it should listen and does nowhere yet: there is nothing to finish, and a signal for that would be lost."""
+    if not layout_of(server).addresses:
+        return False
+    inodes = {listener.inode for listener in listening()}
+    return not any(inodes & sockets_of(process.pid) for process in family)
 
 
 def _any_stopped(family: list[Process]) -> bool:

@@ -55,7 +55,7 @@ def test_the_power_switch_switches_and_two_labs_do_not_meet(tmp_path: Path) -> N
         with pytest.raises(LabError, match="is off"):
             one.run("node1", "true")
         assert one.inside("node1", "/etc/hostname").read_text() == "node1\n"
-        assert two.run("node1", "reboot -ff", 30).returncode != 0
+        two.run("node1", "reboot -ff", 30)
         eventually(lambda: two.ask("end node1") == "reboot", what="a node that went down by reboot(2)")
     finally:
         one.end()

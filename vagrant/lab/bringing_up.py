@@ -69,6 +69,7 @@ def serving(lab: Lab, cluster: Cluster, seconds: float) -> None:
     for name, address in SERVICES.items():
         asking = ["curl", "-sf", "-o", "/dev/null", "--max-time", "2", f"http://{address}/"]
         until(lambda asking=asking: lab.run("", asking).returncode == 0, seconds, f"an answer of {name}")  # type: ignore[misc]
+    must(lab, HOME, f"crm_resource --wait --timeout {seconds:.0f}s", seconds + 10)
 
 
 def restore(lab: Lab) -> None:

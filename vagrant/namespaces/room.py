@@ -35,8 +35,8 @@ SWITCH = ("10.77.1.254", 7777)
 BRIDGES = {"a": ("br-a", "02:77:00:00:00:fe", "10.77.0.254/24"), "b": ("br-b", "02:77:00:00:01:fe", "10.77.1.254/24")}
 #: Seconds that a machine which reboots itself is away. Shorter than the cluster's own patience would be no failover.
 FIRMWARE = 5.0
-#: What unshare(1) ends with when reboot(2) was called below it (man 2 reboot: SIGHUP, SIGINT).
-ENDS = {129: "reboot", 130: "poweroff"}
+#: How unshare(1) ends when reboot(2) was called below it: by the signal that man 2 reboot names.
+ENDS = {-signal.SIGHUP: "reboot", -signal.SIGINT: "poweroff"}
 #: Inode of the machine's initial PID namespace (linux/proc_ns.h, PROC_PID_INIT_INO).
 INITIAL = 0xEFFFFFFC
 HERE = Path(__file__).resolve().parent
