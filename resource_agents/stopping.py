@@ -124,7 +124,7 @@ def _told(server: Server, main: Process, rung: Rung, seconds: float, patience: P
 
 
 def _starting(server: Server, family: list[Process]) -> bool:
-    """Whether it should listen and does nowhere yet: there is nothing to finish, and a signal for that would be lost."""
+    """Whether it should listen and does not yet: nothing is to be finished, and a signal for that would be lost."""
     if not layout_of(server).addresses:
         return False
     inodes = {listener.inode for listener in listening()}
