@@ -159,13 +159,15 @@ class Sensors:
     # -- what happened -------------------------------------------------------------------------------------------------
 
     def _died(self, known: _Attended, death: Death) -> None:
-        if known.main == death.identity:
-            known.main = None
+        if known.main != death.identity:
+            return
+        known.main = None  # but its pidfd is still asked how it ended
+        who = f"the main process (pid {death.identity.pid})"
+        self._engine.turn(known.watch, Died(describe_status(death.status, who)))
+        known.incident = known.watch.state.incident
+        if known.main is None:
             for sensor in (self._states, self._children, self._queues, self._proving, self._sockets):
                 sensor.forget(known.watch.name)
-            who = f"the main process (pid {death.identity.pid})"
-            self._engine.turn(known.watch, Died(describe_status(death.status, who)))
-            known.incident = known.watch.state.incident
 
     def _explained(self, known: _Attended, death: Death) -> None:
         fault = describe_status(death.status, f"the main process (pid {death.identity.pid})")
