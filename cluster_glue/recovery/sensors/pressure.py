@@ -41,7 +41,7 @@ class Pressure:
     _tasks: Trend = field(default_factory=Trend)
     _leaks: dict[int, tuple[float, bool]] = field(default_factory=dict)
     _born: dict[bytes, float] = field(default_factory=dict)  # connections whose client closed: first seen
-    _drops: deque[tuple[float, dict[int, int]]] = field(default_factory=deque)
+    _drops: deque[tuple[float, dict[int, int], int]] = field(default_factory=deque)
 
     # -- descriptors, tasks ------------------------------------------------------------------------------------------
 
@@ -146,10 +146,20 @@ class Pressure:
             yield Reading(f"half-open {port}", share, limits.half_open_warning, limits.half_open_error, fault)
 
     def of_queues(
-        self, own: list[Listener], dropped: dict[int, int], somaxconn: int, limits: Thresholds, now: float
+        self,
+        own: list[Listener],
+        dropped: dict[int, int],
+        overflows: int,
+        somaxconn: int,
+        limits: Thresholds,
+        now: float,
     ) -> Iterator[Reading]:
-        """Accept queues that are too short for what comes, and what was dropped at them."""
-        self._drops.append((now, {one.inode: dropped[one.inode] for one in own if one.inode in dropped}))
+        """Accept queues that are too short for what comes, and what was dropped at them.
+
+        A listener's own count holds every packet that it dropped, such as those of connections that another node had;
+        no more of them can have met a full queue than the namespace counts as ``overflows``.
+        """
+        self._drops.append((now, {one.inode: dropped[one.inode] for one in own if one.inode in dropped}, overflows))
         while now - self._drops[0][0] > DROP_WINDOW:
             self._drops.popleft()
         before = self._drops[0][1]
@@ -162,6 +172,7 @@ class Pressure:
                 share = 100 * one.depth / one.limit
                 yield Reading(f"accept-queue {where}", share, limits.queue_warning, limits.queue_error, fault)
             lost = dropped.get(one.inode, 0) - before.get(one.inode, dropped.get(one.inode, 0))
+            lost = min(lost, overflows - self._drops[0][2])
             if lost > 0:
                 words = f"{lost} connections were dropped at {where} within {now - self._drops[0][0]:.0f} s: its accept"
                 words += f" queue (limit {one.limit}) was full"

@@ -92,7 +92,7 @@ class Subject:
         # alone, a start that fails for a missing address waits until it is back, and nothing is given up
         if self.watch.config.policy.on_exhausted == "failover":
             yield from self.listening.left(self.watch.server)
-        yield from self.pressure.of_queues(own, seen.dropped, seen.somaxconn, limits, seen.now)
+        yield from self.pressure.of_queues(own, seen.dropped, seen.overflows or 0, seen.somaxconn, limits, seen.now)
         yield from self.pressure.of_half_open(half_open, own, limits)
         yield from self.pressure.of_connections(closed, self.ports, lambda: family(self.main), limits, seen.now)
         states: Counter[str] = Counter()
