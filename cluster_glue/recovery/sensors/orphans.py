@@ -3,7 +3,7 @@
 Exit statuses that other code waits for must not be stolen. Every program that koboshi starts itself gets its own
 session (:mod:`ocf.programs`, :mod:`resource_agents.spawning`), so a zombie child that leads no session was never
 started by us: it is an orphan and is reaped at once. A zombie that leads a session may be either: it is reaped when it
-was handed over (``take``), else left alone for ``LEADER_PATIENCE``, longer than anybody waits for a program.
+was handed over (``take``), else left alone for ``LEADER_PATIENCE``, which nobody who waits for a program lets pass.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from resource_agents.processes import Identity, children, state_of
 
 PR_SET_CHILD_SUBREAPER = 36
 
-#: Seconds after which a zombie that leads a session is nobody's.
-LEADER_PATIENCE = 3600.0
+#: Seconds as a zombie after which one that leads a session is nobody's: who waits for a program reaps it at once.
+LEADER_PATIENCE = 30.0
 
 
 def become_subreaper() -> None:
