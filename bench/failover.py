@@ -25,7 +25,8 @@ from vagrant.lab.answers import Client, moves, outage
 from vagrant.lab.bringing_up import HOME, must, restore, until, up
 from vagrant.lab.claims import View
 from vagrant.lab.cluster import Cluster
-from vagrant.namespaces.lab import Lab
+from vagrant.lab.machines import Lab
+from vagrant.namespaces.lab import Namespaces
 
 #: Where the lab's Apache is, and how all of its processes are killed at once.
 ROOT = "/srv/lab/apache"
@@ -205,7 +206,7 @@ def main(arguments: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="koboshi-failover-") as folder:
-        lab = Lab(Path(folder) / "lab")
+        lab = Namespaces(Path(folder) / "lab")
         try:
             up(lab, 2, lambda words: print(words, file=sys.stderr))
             lines = [*failover(lab, Path(folder), quick), *repairs(lab, Path(folder), quick)]

@@ -1,4 +1,7 @@
-"""One lab for the session, with everything mended and at home before each scenario."""
+"""One lab for the session, with everything mended and at home before each scenario.
+
+``LAB_PROVIDER`` says what its machines are (default: namespaces), ``LAB_COUNT`` how many.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,17 @@ import pytest
 from vagrant.lab.answers import Client
 from vagrant.lab.bringing_up import restore, up
 from vagrant.lab.claims import View
-from vagrant.namespaces.lab import Lab, LabError, missing
+from vagrant.lab.machines import Lab, LabError
+from vagrant.lab.providers import STANDARD, named
+
+PROVIDER = os.environ.get("LAB_PROVIDER") or STANDARD
 
 
 class Stage:
     """The lab, and whether a scenario has used it since it was new."""
 
     def __init__(self, directory: Path) -> None:
-        self.lab, self.used = Lab(directory), False
+        self.lab, self.used = named(PROVIDER, directory), False
 
     def fresh(self) -> Lab:
         """As it was when it was new; made anew where it cannot be mended."""
@@ -29,7 +35,7 @@ class Stage:
             print(f"made anew: {error}")
             self.lab.end()
             self.used = False
-        if self.lab.room() is None:
+        if not self.lab.exists():
             up(self.lab, int(os.environ.get("LAB_COUNT", "2")), print)
         self.used = True
         return self.lab
@@ -37,10 +43,10 @@ class Stage:
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    problems = missing()
+    stage = Stage(tmp_path_factory.mktemp("lab") / "lab")
+    problems = stage.lab.missing()
     if problems:
         pytest.fail(f"the cluster tests cannot run here: {problems[0]}")
-    stage = Stage(tmp_path_factory.mktemp("lab") / "lab")
     try:
         yield stage
     finally:

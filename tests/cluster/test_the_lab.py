@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.waiting import eventually
-from vagrant.namespaces.lab import Lab, LabError
+from vagrant.lab.machines import LabError
+from vagrant.namespaces.lab import Namespaces
 
 pytestmark = pytest.mark.cluster
 
@@ -29,8 +30,8 @@ def traces(mark: str) -> list[str]:
 
 def test_nothing_is_left_of_a_lab_whenever_it_is_ended(tmp_path: Path) -> None:
     before = traces("v-no-such-lab")
-    lab = Lab(tmp_path / "lab")
-    lab.begin(2)
+    lab = Namespaces(tmp_path / "lab")
+    lab.begin(2, print)
     assert len(traces(str(lab.directory))) > 0
     assert lab.end()
     eventually(lambda: not traces(str(lab.directory)), what="the end of all that the lab started")
@@ -39,13 +40,13 @@ def test_nothing_is_left_of_a_lab_whenever_it_is_ended(tmp_path: Path) -> None:
 
 
 def test_the_power_switch_switches_and_two_labs_do_not_meet(tmp_path: Path) -> None:
-    one, two = Lab(tmp_path / "one"), Lab(tmp_path / "two")
+    one, two = Namespaces(tmp_path / "one"), Namespaces(tmp_path / "two")
     try:
-        one.begin(2)
-        two.begin(2)
+        one.begin(2, print)
+        two.begin(2, print)
         assert one.ask("list") == "node1 node2"
         with pytest.raises(LabError, match="already"):
-            one.begin(2)
+            one.begin(2, print)
         with pytest.raises(LabError, match="no such node"):
             one.ask("off node7")
         hostname = eventually(lambda: one.run("node1", "hostname").stdout.strip(), what="node1")
@@ -54,7 +55,7 @@ def test_the_power_switch_switches_and_two_labs_do_not_meet(tmp_path: Path) -> N
         assert (one.ask("status node1"), two.ask("status node1")) == ("off", "on")
         with pytest.raises(LabError, match="is off"):
             one.run("node1", "true")
-        assert one.inside("node1", "/etc/hostname").read_text() == "node1\n"
+        assert one.read("node1", "/etc/hostname") == "node1\n"
         two.run("node1", "reboot -ff", 30)
         eventually(lambda: two.ask("end node1") == "reboot", what="a node that went down by reboot(2)")
     finally:

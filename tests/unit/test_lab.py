@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from vagrant.lab.answers import Answer, moves, outage, stretches
+from vagrant.lab.machines import LabError
 from vagrant.lab.scenario import ScenarioError, every, parse
-from vagrant.namespaces.lab import Lab, LabError
+from vagrant.namespaces.lab import Namespaces
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,7 +38,8 @@ def test_every_scenario_is_understood_and_says_what_it_shows() -> None:
 @pytest.mark.parametrize(
     ("line", "remedy"),
     [
-        ("jump node1: true", "the words are run"),
+        ("jump node1: true", "the words are needs, run"),
+        ("needs luck", "needs takes freeze, kernel, systemd, and this is luck"),
         ("run true", "needs NODE: COMMAND"),
         ("within soon web answers", "a time such as"),
         ("expect web is blue", "lists what can be claimed"),
@@ -67,7 +69,7 @@ def test_a_service_that_moves_is_seen_to_move() -> None:
 @pytest.mark.parametrize("count", [1, 9])
 def test_a_number_of_nodes_that_is_no_cluster_is_refused(tmp_path: Path, count: int) -> None:
     with pytest.raises(LabError, match="--nodes takes 2 to 8"):
-        Lab(tmp_path / "lab").begin(count)
+        Namespaces(tmp_path / "lab").begin(count, print)
     assert not (tmp_path / "lab").exists()
 
 
@@ -90,8 +92,8 @@ def test_wrong_words_are_refused_with_one_line() -> None:
 
 def test_a_directory_that_is_not_a_labs_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("mine")
-    lab = Lab(tmp_path)
+    lab = Namespaces(tmp_path)
     with pytest.raises(LabError):
-        lab.begin(2)
+        lab.begin(2, print)
     lab.end()
     assert (tmp_path / "precious").read_text() == "mine"

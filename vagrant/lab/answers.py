@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vagrant.namespaces.lab import Lab, environment
+from vagrant.lab.machines import Lab, environment
 
 #: The lab's services: name to address.
 SERVICES = {"web": "10.77.0.100", "shop": "10.77.0.101"}
@@ -47,7 +47,7 @@ class Client:
         words = [f"{name}={address}" for name, address in SERVICES.items()]
         with log.open("wb") as out:
             self._process = subprocess.Popen(
-                [*lab.entry(), sys.executable, "-I", str(HERE / "client.py"), *words],
+                [*lab.entry(), sys.executable, "-I", str(HERE / "client.py"), f"{lab.every:g}", *words],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=environment(), cwd="/",
             )  # fmt: skip
         self._read = 0

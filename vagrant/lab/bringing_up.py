@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from vagrant.lab.answers import SERVICES
 from vagrant.lab.cluster import Cluster
-from vagrant.namespaces.lab import CHECKOUT, Lab, LabError
+from vagrant.lab.machines import Lab, LabError
 
 HOME = "node1"
 #: Where a node keeps the cluster's configuration as it was when the lab was new.
@@ -31,15 +31,17 @@ def up(lab: Lab, count: int, say: Callable[[str], None]) -> None:
     def tell(words: str) -> None:
         say(f"{time.monotonic() - began:5.1f} s  {words}")
 
-    tell(f"{count} nodes are switched on (usually 10 to 15 s until they serve)")
-    lab.begin(count)
+    tell(f"a lab of {count} nodes ({lab.provider}) in {lab.directory}, usually {lab.usually} until it serves")
+    lab.begin(count, tell)
     try:
         cluster = Cluster(lab)
-        until(lambda: len(cluster.online()) == count, 90, f"a cluster of {count} nodes")
+        until(lambda: len(cluster.online()) == count, 90 * lab.pace, f"a cluster of {count} nodes")
         tell("corosync and Pacemaker see each other")
-        configure(lab)
-        tell("the cluster has its configuration: what koboshi scaffold pacemaker prints")
-        serving(lab, cluster, 60)
+        if not lab.configures:
+            configure(lab)
+            tell("the cluster has its configuration: what koboshi scaffold pacemaker prints")
+        serving(lab, cluster, 60 * lab.pace)
+        must(lab, HOME, f"cibadmin -Q -o configuration >{CONFIGURATION}")
         tell("services answer: " + ", ".join(f"{name} at http://{at}/" for name, at in SERVICES.items()))
     except BaseException:
         lab.end()
@@ -47,12 +49,10 @@ def up(lab: Lab, count: int, say: Callable[[str], None]) -> None:
 
 
 def configure(lab: Lab) -> None:
-    """Give the cluster its configuration, and remember it."""
-    koboshi = f"{CHECKOUT}/.venv/bin/koboshi"
-    done = lab.run(HOME, ["sh", f"{CHECKOUT}/vagrant/provision/cluster.sh", koboshi], 90)
+    """Give the cluster its configuration."""
+    done = lab.run(HOME, ["sh", f"{lab.provision}/cluster.sh", lab.koboshi], 90)
     if done.returncode:
         raise LabError(f"the cluster refused its configuration: {done.stdout.strip()}")
-    must(lab, HOME, f"cibadmin -Q -o configuration >{CONFIGURATION}")
 
 
 def must(lab: Lab, node: str, command: str, timeout: float = 60.0) -> str:
@@ -77,20 +77,23 @@ def restore(lab: Lab) -> None:
     cluster = Cluster(lab)
     for node in lab.nodes:
         lab.ask(f"mend {node} both")
+        lab.ask(f"hear {node}")
+        if "freeze" in lab.abilities:
+            lab.ask(f"thaw {node}")
         lab.ask(f"on {node}")
-    until(lambda: len(cluster.online()) == len(lab.nodes), 60, "all nodes in the cluster")
+    until(lambda: len(cluster.online()) == len(lab.nodes), 60 * lab.pace, "all nodes in the cluster")
     must(lab, HOME, f"cibadmin -R -o configuration -x {CONFIGURATION}")
     for name in SERVICES:
         must(lab, HOME, f"crm_resource -r {name}-group -m -p target-role -v Stopped")
-    until(lambda: not any(cluster.where(name) for name in SERVICES), 60, "services to be stopped")
+    until(lambda: not any(cluster.where(name) for name in SERVICES), 60 * lab.pace, "services to be stopped")
     with ThreadPoolExecutor(len(lab.nodes)) as hands:
         list(hands.map(lambda node: _clear(lab, node), lab.nodes))
     must(lab, HOME, "crm_resource --cleanup")
     must(lab, HOME, f"cibadmin -R -o configuration -x {CONFIGURATION}")
-    serving(lab, cluster, 60)
+    serving(lab, cluster, 60 * lab.pace)
 
 
 def _clear(lab: Lab, node: str) -> None:
-    must(lab, node, f"sh {CHECKOUT}/vagrant/provision/clear.sh")
+    must(lab, node, f"sh {lab.provision}/clear.sh")
     for name in SERVICES:
         must(lab, node, f"attrd_updater -n koboshi-{name} -D -N {node}")

@@ -30,7 +30,7 @@ from collections.abc import Callable
 from vagrant.lab.answers import ROW, SERVICES, Client, moves, outage
 from vagrant.lab.bringing_up import HOME, until
 from vagrant.lab.cluster import Cluster
-from vagrant.namespaces.lab import CHECKOUT, Lab, LabError, environment
+from vagrant.lab.machines import Lab, LabError, environment
 
 #: Prints koboshi's journal since ``argv[1]`` as JSON; run in a node.
 _JOURNAL = """
@@ -59,8 +59,11 @@ class View:
     def ready(self) -> None:
         """The past begins now, and the client has seen that all is well."""
         self.mark()
-        for service in SERVICES:
-            until(lambda service=service: not _answers(self, service, HOME), 30, f"answers of {service}")  # type: ignore[misc]
+
+        def at_home() -> bool:
+            return not any(_answers(self, service, HOME) for service in SERVICES)
+
+        until(at_home, 30 * self.lab.pace, f"answers of {' and '.join(SERVICES)} from {HOME}")
 
     def begin(self, node: str, command: str) -> None:
         """Start a command and go on."""
@@ -76,8 +79,7 @@ class View:
 
     def journal(self, node: str) -> list[tuple[float, str, str, str]]:
         """What koboshi said since the mark: when, about which resource, which message, in what words."""
-        python = f"{CHECKOUT}/.venv/bin/python"
-        done = self.lab.run(node, [python, "-I", "-S", "-c", _JOURNAL, str(self.since)], 20)
+        done = self.lab.run(node, [self.lab.python, "-I", "-S", "-c", _JOURNAL, str(self.since)], 20)
         return [tuple(entry) for entry in json.loads(done.stdout)] if done.returncode == 0 else []
 
 
@@ -138,7 +140,7 @@ def _down(view: View, service: str) -> str:
 @_claim(r"(\w+) was bad for at most (\d+(?:\.\d+)?)s")
 def _bad(view: View, service: str, most: str) -> str:
     total = outage(view.client.answers(service, view.since))
-    return "" if total <= float(most) else f"the client missed it for {total:.2f} s"
+    return "" if total <= float(most) * view.lab.pace else f"the client missed it for {total:.2f} s"
 
 
 @_claim(r"(\w+) moved (\d+) times?")

@@ -1,6 +1,6 @@
 """The client of the lab: asks each service again and again and writes down what it got.
 
-``client.py NAME=ADDRESS...``: every :data:`EVERY` seconds one new connection and one GET to each address, whatever
+``client.py EVERY NAME=ADDRESS...``: every so many seconds one new connection and one GET to each address, whatever
 became of the ones before. Each answer is one line on stdout: when it was asked (seconds of the epoch), how long it took
 (seconds), the service's name, ``good`` or ``bad``, and the node that answered or the reason.
 """
@@ -11,7 +11,6 @@ import asyncio
 import sys
 import time
 
-EVERY = 0.02
 #: Seconds after which a person would have given up on this request.
 PATIENCE = 1.0
 
@@ -44,7 +43,7 @@ async def one(name: str, address: str) -> None:
     sys.stdout.flush()
 
 
-async def main(targets: list[str]) -> None:
+async def main(every: float, targets: list[str]) -> None:
     under_way: set[asyncio.Task[None]] = set()
     while True:
         for target in targets:
@@ -52,8 +51,8 @@ async def main(targets: list[str]) -> None:
             task = asyncio.create_task(one(name, address))
             under_way.add(task)
             task.add_done_callback(under_way.discard)
-        await asyncio.sleep(EVERY)
+        await asyncio.sleep(every)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1:]))
+    asyncio.run(main(float(sys.argv[1]), sys.argv[2:]))

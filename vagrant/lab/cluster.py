@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import calendar
 import re
 import time
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
-from pathlib import Path
 
-from vagrant.namespaces.lab import Lab, LabError
+from vagrant.lab.machines import Lab, LabError
 
 #: What is written after each action (pacemaker-controld, log_executor_event).
 _RESULT = re.compile(
@@ -31,11 +31,12 @@ class Operation:
     words: str
 
 
-def moment(stamp: str) -> float:
-    """Seconds of the epoch for a time in Pacemaker's log, which names no year."""
+def moment(stamp: str, utc: bool = False) -> float:
+    """Seconds of the epoch for a time in Pacemaker's log, which names neither year nor zone."""
     year = time.localtime().tm_year
     head, _, fraction = stamp.partition(".")
-    return time.mktime(time.strptime(f"{year} {head}", "%Y %b %d %H:%M:%S")) + float(f"0.{fraction or 0}")
+    whole = time.strptime(f"{year} {head}", "%Y %b %d %H:%M:%S")
+    return (calendar.timegm(whole) if utc else time.mktime(whole)) + float(f"0.{fraction or 0}")
 
 
 class Cluster:
@@ -92,7 +93,7 @@ class Cluster:
         for node in self._lab.nodes:
             for line in self.log(node):
                 match = _RESULT.match(line)
-                if match and match[3] in tasks and (at := moment(match[1])) >= since - 0.01:
+                if match and match[3] in tasks and (at := moment(match[1], self._lab.utc)) >= since - 0.01:
                     found.append(Operation(at, match[5], match[4], match[3], int(match[7]), match[6]))
         return sorted(found, key=lambda each: each.at)
 
@@ -105,14 +106,10 @@ class Cluster:
                 words = " ".join(match[3].split()) if match else ""
                 if not match and (match := _FENCED.match(line)):
                     words = f"fencing: {match[3]} of {match[4]}"
-                if match and (at := moment(match[1])) >= since:
+                if match and (at := moment(match[1], self._lab.utc)) >= since:
                     found.append((at, node, words))
         return sorted(found)
 
     def log(self, node: str) -> list[str]:
         """Pacemaker's log of a node, whether it is on or off."""
-        try:
-            path: Path = self._lab.inside(node, "/var/log/pacemaker/pacemaker.log")
-            return path.read_text(errors="replace").splitlines()
-        except OSError:
-            return []
+        return self._lab.read(node, "/var/log/pacemaker/pacemaker.log").splitlines()

@@ -8,9 +8,10 @@
     expect  web moved 0 times
 
 ``run``     a shell command in a node; it must end with 0 (``try``: however it ends; ``begin``: it is not waited for)
-``switch``  a word to the power switch (:mod:`vagrant.namespaces.room`): ``off node1``, ``cut node1 both``
+``switch``  a word to the power switch (:meth:`vagrant.lab.machines.Lab.ask`): ``off node1``, ``cut node1 both``
+``needs``   what the machines must have for it (:data:`vagrant.lab.machines.ABILITIES`); elsewhere it is not played
 ``mark``    claims about the past count from here (the first mark is the beginning)
-``within``  a claim becomes true within that time
+``within``  a claim becomes true within that time (stretched where the machines are emulated)
 ``keep``    a claim is true all that time long
 ``expect``  a claim is true now
 
@@ -26,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vagrant.lab.claims import Claim, View, read
-from vagrant.namespaces.lab import CHECKOUT
+from vagrant.lab.machines import ABILITIES, CHECKOUT, Lab
 
 FOLDER = CHECKOUT / "tests" / "scenarios" / "cluster"
 _TIMED, _COMMANDS = ("within", "keep"), ("run", "try", "begin")
@@ -61,6 +62,11 @@ class Scenario:
     path: Path
     title: str
     lines: tuple[Line, ...]
+    needs: frozenset[str] = frozenset()
+
+    def suits(self, lab: Lab | type[Lab]) -> bool:
+        """Whether the machines of ``lab`` have what it needs."""
+        return self.needs <= lab.abilities
 
 
 def every(folder: Path = FOLDER) -> list[Scenario]:
@@ -70,18 +76,28 @@ def every(folder: Path = FOLDER) -> list[Scenario]:
 
 def parse(path: Path) -> Scenario:
     """Read one file. Raises :class:`ScenarioError`."""
-    title, lines = "", []
+    title, lines, needs = "", [], set[str]()
     for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if text.startswith("#"):
             title = title or text.strip("# ")
         elif text.strip():
             try:
-                lines.append(_line(number, text.strip()))
+                if text.startswith("needs "):
+                    needs |= _needs(text.split()[1:])
+                else:
+                    lines.append(_line(number, text.strip()))
             except ValueError as error:
                 raise ScenarioError(f"{path}:{number}: {error}") from None
     if not title or not lines:
         raise ScenarioError(f"{path}: needs a comment that says what it shows, and something to do")
-    return Scenario(re.sub(r"^\d+-", "", path.stem), path, title, tuple(lines))
+    return Scenario(re.sub(r"^\d+-", "", path.stem), path, title, tuple(lines), frozenset(needs))
+
+
+def _needs(words: list[str]) -> set[str]:
+    unknown = sorted(set(words) - ABILITIES)
+    if unknown or not words:
+        raise ValueError(f"needs takes {', '.join(sorted(ABILITIES))}, and this is {' '.join(unknown) or 'nothing'}")
+    return set(words)
 
 
 def _line(number: int, text: str) -> Line:
@@ -103,7 +119,9 @@ def _line(number: int, text: str) -> Line:
             raise ValueError(f"{verb} needs a time such as 500ms or 10s, and this is {time_given!r}")
         words = words.strip()
         return Line(number, verb, words, float(match[1]) * UNITS[match[2]], claim=read(words))
-    raise ValueError(f"there is no word {verb!r}; the words are run, try, begin, switch, mark, within, keep, expect")
+    raise ValueError(
+        f"there is no word {verb!r}; the words are needs, run, try, begin, switch, mark, within, keep, expect"
+    )
 
 
 def play(scenario: Scenario, view: View, told: Callable[[Line], None] = lambda _: None) -> None:
@@ -126,12 +144,13 @@ def _problems(line: Line, view: View) -> Iterator[str]:
     elif line.verb == "mark":
         view.mark()
     elif line.claim is not None:
-        end, problem = time.monotonic() + line.seconds, line.claim(view)
+        seconds = line.seconds * (view.lab.pace if line.verb == "within" else 1.0)
+        end, problem = time.monotonic() + seconds, line.claim(view)
         while (time.monotonic() < end) and (bool(problem) == (line.verb == "within")):
             time.sleep(0.05)
             problem = line.claim(view)
         if problem:
-            yield problem + (f" (within {line.seconds:g} s)" if line.verb == "within" else "")
+            yield problem + (f" (within {seconds:g} s)" if line.verb == "within" else "")
 
 
 def _command(line: Line, view: View) -> Iterator[str]:

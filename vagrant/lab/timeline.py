@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vagrant.lab.answers import SERVICES, stretches
 from vagrant.lab.claims import View
-from vagrant.namespaces.lab import LabError
+from vagrant.lab.machines import LabError
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -1,6 +1,6 @@
 """A lab of namespaces as its user sees it from outside: up, down, commands inside, the power switch.
 
-A lab is one directory (``room.json`` says who runs it) and one process, so that several can live side by side.
+A lab is one directory (``lab.json`` says who runs it) and one process, so that several can live side by side.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-DEFAULT = "/run/koboshi-lab"
+from vagrant.lab.machines import CHECKOUT, Lab, LabError, check_count, provider_of
+
 #: Programs that have to be here, and the Debian package that brings each.
 NEEDED = {
     "unshare": "util-linux",
@@ -32,13 +33,6 @@ NEEDED = {
     "apache2": "apache2",
     "nginx": "nginx-light",
 }
-LEAST, MOST = 2, 8
-#: How a command ends; see Popen.
-Done = subprocess.CompletedProcess[str]
-
-
-class LabError(Exception):
-    """The lab cannot do that; the message says why and what helps."""
 
 
 @dataclass(frozen=True)
@@ -63,51 +57,46 @@ def started(pid: int) -> str:
     return "" if fields[0] in "ZX" else fields[19]
 
 
-def missing() -> list[str]:
-    """Why a lab cannot be made here, each with its remedy."""
-    if os.geteuid() != 0:
-        return ["it needs root (namespaces with a network of their own): run it as root"]
-    path = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
-    packages = sorted({package for name, package in NEEDED.items() if shutil.which(name, path=path) is None})
-    if packages:
-        return [f"Debian packages are missing: apt-get install --no-install-recommends {' '.join(packages)}"]
-    if not (CHECKOUT / ".venv/bin/koboshi").exists():
-        return ["koboshi is not installed in this checkout: run script/setup"]
-    return []
+class Namespaces(Lab):
+    """The lab of namespaces in ``directory``."""
 
-
-def check_count(count: int) -> None:
-    """Raises :class:`LabError` for a number of nodes that is no cluster, or too many for one machine."""
-    if not LEAST <= count <= MOST:
-        raise LabError(f"a cluster of {count} is none we can make: --nodes takes {LEAST} to {MOST}")
-
-
-class Lab:
-    """The lab in ``directory``."""
-
-    def __init__(self, directory: str | Path = "") -> None:
-        self.directory = Path(directory or os.environ.get("LAB_DIR") or DEFAULT).absolute()
+    provider: ClassVar[str] = "namespaces"
+    usually: ClassVar[str] = "10 to 15 s"
 
     # -- up and down ---------------------------------------------------------------------------------------------------
+
+    def missing(self) -> list[str]:
+        if os.geteuid() != 0:
+            return ["it needs root (namespaces with a network of their own): run it as root"]
+        path = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
+        packages = sorted({package for name, package in NEEDED.items() if shutil.which(name, path=path) is None})
+        if packages:
+            return [f"Debian packages are missing: apt-get install --no-install-recommends {' '.join(packages)}"]
+        if not (CHECKOUT / ".venv/bin/koboshi").exists():
+            return ["koboshi is not installed in this checkout: run script/setup"]
+        return []
+
+    def exists(self) -> bool:
+        return self.room() is not None
 
     def room(self) -> Room | None:
         """Who runs it; None when nobody does."""
         try:
-            found = json.loads((self.directory / "room.json").read_text())
+            found = json.loads((self.directory / "lab.json").read_text())
             room = Room(int(found["pid"]), str(found["start"]), int(found["nodes"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return room if room.lives else None
 
-    def begin(self, count: int = LEAST) -> None:
-        """Switch the machines on. Raises :class:`LabError`; nothing is left then."""
+    def begin(self, count: int, say: Callable[[str], None]) -> None:
         check_count(count)
-        for problem in missing():
+        for problem in self.missing():
             raise LabError(problem)
         if self.room() is not None:
             raise LabError(f"there is a lab in {self.directory} already: script/lab down ends it")
-        if self.directory.exists() and not (self.directory / "room.json").exists() and any(self.directory.iterdir()):
+        if self.directory.exists() and not provider_of(self.directory) and any(self.directory.iterdir()):
             raise LabError(f"{self.directory} is not empty and not a lab's: name another --directory")
+        say(f"{count} nodes are switched on")
         self.sweep()
         self.directory.mkdir(parents=True, mode=0o755)
         log = (self.directory / "room.log").open("ab")
@@ -128,8 +117,9 @@ class Lab:
             raise
 
     def _begun(self, unshare: subprocess.Popen[bytes], count: int) -> None:
-        note = {"pid": unshare.pid, "start": started(unshare.pid), "nodes": count}
-        (self.directory / "room.json").write_text(json.dumps(note) + "\n")
+        start = started(unshare.pid)
+        note = {"provider": self.provider, "pid": unshare.pid, "start": start, "nodes": count}
+        (self.directory / "lab.json").write_text(json.dumps(note) + "\n")
         end = time.monotonic() + 30
         while not (self.directory / "room.sock").exists():
             if unshare.poll() is not None or time.monotonic() > end:
@@ -142,7 +132,6 @@ class Lab:
             time.sleep(0.02)
 
     def end(self) -> bool:
-        """End everything at once; whether there was anything."""
         room, there = self.room(), self.directory.exists()
         if room is not None:
             os.kill(room.pid, signal.SIGKILL)  # its child, PID 1 of the room, goes with it, and all namespaces
@@ -168,18 +157,16 @@ class Lab:
 
     def sweep(self) -> None:
         """Take the directory of a lab that ended away; never anything else."""
-        if (self.directory / "room.json").exists() or (self.directory / "room.log").exists():
+        if provider_of(self.directory) or (self.directory / "room.log").exists():
             shutil.rmtree(self.directory, ignore_errors=True)
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
     @property
     def nodes(self) -> list[str]:
-        """Their names. Raises :class:`LabError` when there is no lab."""
         return [f"node{number}" for number in range(1, self._present().count + 1)]
 
     def ask(self, words: str) -> str:
-        """One line to the power switch, and its answer. Raises :class:`LabError`."""
         self._present()
         with socket.socket(socket.AF_UNIX) as switch:
             switch.settimeout(30)
@@ -194,7 +181,6 @@ class Lab:
         return answer
 
     def entry(self, node: str = "") -> list[str]:
-        """The words before a command that run it in ``node``; without one, in the machine room (the client's place)."""
         room = self._present()
         outer = ["nsenter", "-t", str(self._inner(room.pid)), "-m", "-n", "-p", "-u", "-i", "--"]
         if not node:
@@ -204,21 +190,13 @@ class Lab:
             raise LabError(f"{node} is off, or not there yet: a command needs a machine that runs")
         return [*outer, "nsenter", "-t", pid, "-m", "-n", "-p", "-u", "-i", "--"]
 
-    def run(self, node: str, command: str | Sequence[str], timeout: float = 60.0) -> Done:
-        """Run ``command`` in ``node`` (a string: by sh). Raises :class:`LabError` when it is not done in time."""
-        words = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+    def read(self, node: str, path: str) -> str:
+        """What the node itself wrote there; what it has of the machine's own files is not looked for."""
+        nodes = Path(f"/proc/{self._inner(self._present().pid)}/root{self.directory}/nodes")
         try:
-            return subprocess.run(
-                [*self.entry(node), *words], timeout=timeout, text=True, errors="replace", env=environment(), cwd="/",
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise LabError(f"{node}: {command} took longer than {timeout:g} s") from None
-
-    def inside(self, node: str, path: str) -> Path:
-        """What a node wrote at ``path``, as a file to read here, whether the node is on or off."""
-        place = Path(f"/proc/{self._inner(self._present().pid)}/root{self.directory}/nodes/{node}/upper")
-        return place / path.lstrip("/")
+            return (nodes / node / "upper" / path.lstrip("/")).read_text(errors="replace")
+        except OSError:
+            return ""
 
     def _present(self) -> Room:
         room = self.room()
@@ -230,9 +208,3 @@ class Lab:
     def _inner(pid: int) -> int:
         """PID 1 of the room as the machine knows it: the one child of unshare(1)."""
         return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
-
-
-def environment() -> dict[str, str]:
-    """What a command in a node gets."""
-    path = f"{CHECKOUT}/.venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    return {"PATH": path, "LC_ALL": "C.UTF-8", "HOME": "/root", "TERM": os.environ.get("TERM", "dumb")}

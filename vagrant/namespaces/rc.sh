@@ -10,10 +10,4 @@ if [ ! -e /var/lib/lab.provisioned ]; then
     sh "$here/../provision/node.sh" "$koboshi" && : >/var/lib/lab.provisioned
 fi
 setsid sh "$here/unit.sh" "$koboshi" &
-corosync
-tries=0
-until corosync-cfgtool -s >/dev/null 2>&1 || [ "$tries" -ge 100 ]; do
-    tries=$((tries + 1))
-    sleep 0.1
-done
-setsid pacemakerd >/dev/null 2>&1 </dev/null &
+sh "$here/../provision/membership.sh" join

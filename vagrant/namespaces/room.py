@@ -3,19 +3,7 @@
 Whatever the lab starts is below this process and inside its namespaces, so that ``kill -9`` of this one process ends
 every process, mount and interface of the lab. It reaps orphans itself; the work is done by one child.
 
-The power switch understands one line per connection and answers with one, on TCP :data:`SWITCH` for fence agents and on
-``room.sock`` in the lab's directory for the lab itself:
-
-=====================  ===============================================================================================
-``list``               the nodes' names
-``status NODE``        ``on`` or ``off``
-``off|on NODE``        cut the power (wires first, so that a dying node says nothing more), switch it on
-``reboot NODE``        both
-``press NODE``         the power button: the node's PID 1 ends it by reboot(2)
-``cut|mend NODE RING`` pull the node's cable of ring ``a`` or ``b`` at the switch, or of ``both``; plug it in again
-``pid NODE``           its PID 1 as it is known in this room
-``end NODE``           how it ended last: ``power``, ``reboot``, ``poweroff``, or ``-``
-=====================  ===============================================================================================
+The power switch is :mod:`vagrant.lab.switch`, with its socket ``room.sock`` in the lab's directory.
 
 Run as ``room.py DIRECTORY NODES CHECKOUT`` by :mod:`vagrant.namespaces.lab`.
 """
@@ -25,13 +13,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socketserver
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
-SWITCH = ("10.77.1.254", 7777)
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # python -I looks nowhere
+
+from vagrant.lab.switch import Machine, Switch
+
 BRIDGES = {"a": ("br-a", "02:77:00:00:00:fe", "10.77.0.254/24"), "b": ("br-b", "02:77:00:00:01:fe", "10.77.1.254/24")}
 #: Seconds that a machine which reboots itself is away. Shorter than the cluster's own patience would be no failover.
 FIRMWARE = 5.0
@@ -49,7 +39,7 @@ def ip(*words: str) -> None:
     )
 
 
-class Node:
+class Node(Machine):
     """One machine: a process tree in namespaces of its own, and two cables."""
 
     def __init__(self, name: str, number: int, room: Path, settings: dict[str, str]) -> None:
@@ -77,6 +67,8 @@ class Node:
 
     def _boot(self) -> str:
         with self._turn:
+            if self._unshare is not None and self._unshare.poll() is None:
+                return "ok"
             words = ["unshare", "--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child"]
             words += ["--propagation", "private", "--", sys.executable, "-I", str(HERE / "node.py")]
             log = (self._place / "console").open("ab")
@@ -105,6 +97,7 @@ class Node:
             unshare = self._unshare
             if self._firmware is not None:
                 self._firmware.cancel()
+                self._firmware = None  # a cancelled timer may be alive for a moment, and is no machine that comes
             if unshare is None or unshare.poll() is not None:
                 return "ok"
             for ring in BRIDGES:
@@ -119,8 +112,7 @@ class Node:
 
     def reboot(self) -> str:
         with self._turn:
-            answer = self.off()
-            return answer if answer != "ok" else self.on()
+            return super().reboot()
 
     def press(self) -> str:
         if not self.pid:
@@ -134,13 +126,13 @@ class Node:
         return "on" if self._unshare is not None and self._unshare.poll() is None else "off"
 
     def cut(self, rings: str) -> str:
-        for ring in BRIDGES if rings == "both" else rings:
+        for ring in rings:
             self._pulled.add(ring)
             self._plug(ring, "down")
         return "ok"
 
     def mend(self, rings: str) -> str:
-        for ring in BRIDGES if rings == "both" else rings:
+        for ring in rings:
             self._pulled.discard(ring)
             self._plug(ring, "up")
         return "ok"
@@ -171,46 +163,16 @@ class Node:
                 self.on()
 
 
-class Room:
-    """All nodes, and what the power switch answers."""
-
-    def __init__(self, directory: Path, count: int, checkout: str) -> None:
-        names = [f"node{number}" for number in range(1, count + 1)]
-        settings = {
-            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "LC_ALL": "C.UTF-8",
-            "LAB_NODES": " ".join(names),
-            "LAB_CHECKOUT": checkout,
-        }
-        self.nodes = {name: Node(name, number, directory, settings) for number, name in enumerate(names, 1)}
-
-    def answer(self, line: str) -> str:
-        words = line.split()
-        if words == ["list"]:
-            return " ".join(self.nodes)
-        if len(words) < 2 or words[1] not in self.nodes:
-            return f"error: no such node in {line!r}"
-        node = self.nodes[words[1]]
-        match [words[0], *words[2:]]:
-            case ["status"]:
-                return node.status()
-            case ["off"]:
-                return node.off()
-            case ["on"]:
-                return node.on()
-            case ["reboot"]:
-                return node.reboot()
-            case ["press"]:
-                return node.press()
-            case ["cut", ("a" | "b" | "both") as rings]:
-                return node.cut(rings)
-            case ["mend", ("a" | "b" | "both") as rings]:
-                return node.mend(rings)
-            case ["pid"]:
-                return str(node.pid)
-            case ["end"]:
-                return node.end
-        return f"error: {line!r} is not understood"
+def nodes(directory: Path, count: int, checkout: str) -> list[Node]:
+    """All of them, off as yet."""
+    names = [f"node{number}" for number in range(1, count + 1)]
+    settings = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "LC_ALL": "C.UTF-8",
+        "LAB_NODES": " ".join(names),
+        "LAB_CHECKOUT": checkout,
+    }
+    return [Node(name, number, directory, settings) for number, name in enumerate(names, 1)]
 
 
 def serve(directory: Path, count: int, checkout: str) -> None:
@@ -225,28 +187,12 @@ def serve(directory: Path, count: int, checkout: str) -> None:
         ip("link", "add", bridge, "address", mac, "type", "bridge")
         ip("address", "add", address, "dev", bridge)
         ip("link", "set", bridge, "up")
-    room = Room(directory, count, checkout)
-
-    class Handler(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            line = self.rfile.readline(200).decode("utf-8", "replace").strip()
-            try:
-                answer = room.answer(line)
-            except (OSError, subprocess.SubprocessError) as error:
-                answer = f"error: {error}"
-            self.wfile.write(answer.encode() + b"\n")
-
-    class Tcp(socketserver.ThreadingTCPServer):
-        allow_reuse_address = daemon_threads = True
-
-    class Local(socketserver.ThreadingUnixStreamServer):
-        daemon_threads = True
-
-    switch = Tcp(SWITCH, Handler)
-    threading.Thread(target=switch.serve_forever, daemon=True).start()
-    for node in room.nodes.values():
+    machines = nodes(directory, count, checkout)
+    switch = Switch(machines)
+    switch.listen()
+    for node in machines:
         threading.Thread(target=node.on, daemon=True).start()
-    Local(str(directory / "room.sock"), Handler).serve_forever()
+    switch.serve(directory / "room.sock")
 
 
 def main(arguments: list[str]) -> int:

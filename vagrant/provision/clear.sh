@@ -8,5 +8,8 @@ for path in /proc/[0-9]*; do
     *"koboshi run "* | /usr/sbin/apache2* | nginx:*) kill -9 "${path#/proc/}" ;;
     esac
 done
+awk '$2 ~ "^/srv/lab/" { print $2 }' /proc/mounts | sort -r | while read -r mounted; do
+    umount "$mounted"
+done
 rm -rf /run/koboshi /var/lib/koboshi /etc/koboshi /srv/lab
 exec sh "$here/web.sh"

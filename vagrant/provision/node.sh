@@ -40,6 +40,7 @@ chown hacluster:haclient /var/lib/pacemaker/cib/cib.xml
 chmod 600 /var/lib/pacemaker/cib/cib.xml
 
 sh "$here/web.sh"
+install -m 755 "$here/membership.sh" /usr/local/sbin/lab-membership
 "$koboshi" install-agents >/dev/null
 alert=$(mktemp -d)
 "$koboshi" scaffold pacemaker --command "$koboshi" --output "$alert" >/dev/null
