@@ -1,12 +1,16 @@
 """Run the project's checks one after another, and end everything that they started.
 
-usage: script/test [--quick] [--only STEP]... [--list]
+usage: script/test [--quick] [--only STEP]... [--lab PROVIDER] [--list]
 
 Everything CI runs: lint, types, import walls, unit tests with coverage, live tests with real servers, the
 demonstration, the documentation. Prepares the checkout first (script/setup test).
 
   --quick      what answers within a minute or two: lint, types, walls, unit tests without coverage
   --only STEP  this step alone (may be given several times); --list names them
+  --lab PROVIDER
+               nothing but the whole set of cluster scenarios, on machines of that kind: namespaces, lxc, libvirt (real
+               kernels; a quarter of an hour on a fast machine, an hour on a slow one); the report is left in
+               koboshi-lab-report.html
   --list       name the steps and end
 
 The last line counts: each test is one, each other step is one. Exit status: 0 all passed; 1 something failed;
@@ -30,6 +34,8 @@ from children import become_subreaper, call, end_all
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
+#: What a lab can be made of, and where the report of --lab goes.
+PROVIDERS, REPORT = ("namespaces", "lxc", "libvirt"), "koboshi-lab-report.html"
 #: Seconds that what a step leaves running may take to end by itself.
 LINGER = 5.0
 
@@ -44,6 +50,7 @@ class Step:
     limit: float
     quick: bool = False
     root: bool = False  # needs root
+    settings: tuple[tuple[str, str], ...] = ()  # of its environment
 
 
 class Ended(BaseException):
@@ -81,13 +88,22 @@ def steps(quick: bool, scratch: str) -> list[Step]:
             (*coverage, "report", "--show-missing", "--fail-under=100", f"--include={','.join(pure_core())}"),
         ), 60),
         Step("live", "live tests: real servers", ((python, *live),), 1200, root=True),
-        Step("cluster", "cluster tests: a real Pacemaker in namespaces", ((python, *cluster),), 900, root=True),
+        Step("cluster", "cluster tests: a real Pacemaker in namespaces", ((python, *cluster),), 2400, root=True),
         Step("demo", "script/demo", ((str(ROOT / "script" / "demo"),),), 240),
         Step("docs", "documentation, warnings are errors", (
             (*sphinx, "-b", "html", "-d", f"{scratch}/doctrees", "docs", f"{scratch}/html"),
             (*sphinx, "-b", "man", "-d", f"{scratch}/doctrees", "docs", f"{scratch}/man"),
         ), 240),
     ]  # fmt: skip
+
+
+def rehearsal(provider: str, scratch: str) -> Step:
+    """All scenarios on machines of one kind, and the report."""
+    python, report = str(BIN / "python"), str(ROOT / REPORT)
+    pytest = (python, "-m", "pytest", "-v", "-n", "0", "-m", "cluster", f"--junitxml={scratch}/lab.xml")
+    settings = (("LAB_PROVIDER", provider), ("LAB_REPORT", report))
+    command = (*pytest, f"--basetemp={scratch}/c", "tests/cluster/test_scenarios.py")
+    return Step("lab", f"the scenarios on {provider}", (command,), 10800, root=True, settings=settings)
 
 
 def pure_core() -> list[str]:
@@ -116,7 +132,7 @@ def run(step: Step, scratch: str) -> str:
     signal.setitimer(signal.ITIMER_REAL, step.limit)
     try:
         for command in step.commands:
-            status = call(command, environment(scratch), ROOT)
+            status = call(command, environment(scratch) | dict(step.settings), ROOT)
             if status:
                 problem = f"{Path(command[0]).name} ended with {status}"
                 break
@@ -184,6 +200,8 @@ def check(chosen: list[Step], scratch: str) -> bool:
 
 def choose(arguments: list[str], scratch: str) -> list[Step] | None:
     """The steps that the command line asks for; None when it cannot be understood."""
+    if arguments[:1] == ["--lab"]:
+        return [rehearsal(arguments[1], scratch)] if len(arguments) == 2 and arguments[1] in PROVIDERS else None
     quick = "--quick" in arguments
     every = [step for step in steps(quick, scratch) if step.quick or not quick]
     if not (ROOT / "script" / "demo").exists():

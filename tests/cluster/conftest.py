@@ -1,6 +1,7 @@
 """One lab for the session, with everything mended and at home before each scenario.
 
-``LAB_PROVIDER`` says what its machines are (default: namespaces), ``LAB_COUNT`` how many.
+``LAB_PROVIDER`` says what its machines are (default: namespaces), ``LAB_COUNT`` how many; ``LAB_REPORT`` names the file
+into which what was played is drawn.
 """
 
 from __future__ import annotations
