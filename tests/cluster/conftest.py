@@ -7,6 +7,7 @@ into which what was played is drawn.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +18,19 @@ from vagrant.lab.bringing_up import restore, up
 from vagrant.lab.claims import View
 from vagrant.lab.machines import Lab, LabError
 from vagrant.lab.providers import STANDARD, named
+from vagrant.lab.report import report
 
+#: Where what was played is kept until the report of it.
+RECORDS = tempfile.TemporaryDirectory(prefix="koboshi-lab-records-")
 PROVIDER = os.environ.get("LAB_PROVIDER") or STANDARD
+
+
+def pytest_sessionfinish() -> None:
+    """Draw what was played where that is asked for."""
+    output = os.environ.get("LAB_REPORT")
+    if output and list(Path(RECORDS.name).iterdir()):
+        report(Path(RECORDS.name), Path(output))
+    RECORDS.cleanup()
 
 
 class Stage:

@@ -38,6 +38,7 @@ from vagrant.lab.cluster import Cluster
 from vagrant.lab.drill import RECORDS, drill
 from vagrant.lab.machines import CHECKOUT, LEAST, Lab, LabError, check_count, environment
 from vagrant.lab.providers import PROVIDERS, STANDARD, found
+from vagrant.lab.report import OUTPUT, report
 from vagrant.lab.scenario import ScenarioError
 
 
@@ -70,7 +71,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     words.add_parser("logs", parents=[common]).add_argument("node", nargs="?", default="")
     words.add_parser("drill", parents=[common]).add_argument("name", nargs="?", default="")
     drawn = words.add_parser("report", parents=[common])
-    drawn.add_argument("--output", type=Path, default=Path("koboshi-lab-report.html"))
+    drawn.add_argument("--output", type=Path, default=OUTPUT)
     return parser.parse_args(arguments)
 
 
@@ -160,14 +161,6 @@ def logs(lab: Lab, only: str) -> int:
             if lines:
                 print(f"==== {node}:/var/log/{path} (the last 200 of {len(lines)} lines)")
                 print("\n".join(lines[-200:]))
-    return 0
-
-
-def report(records: Path, output: Path) -> int:
-    """Draw what was rehearsed."""
-    from vagrant.lab.report import report as draw
-
-    draw(records, output)
     return 0
 
 

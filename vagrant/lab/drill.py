@@ -12,6 +12,7 @@ from vagrant.lab.answers import Client
 from vagrant.lab.bringing_up import restore
 from vagrant.lab.claims import View
 from vagrant.lab.machines import Lab, LabError
+from vagrant.lab.record import doing, keep, record
 from vagrant.lab.scenario import Line, Scenario, Untrue, every, play
 from vagrant.lab.timeline import Event, events, tell
 
@@ -68,6 +69,7 @@ def _watched(scenario: Scenario, view: View, say: Callable[[str], None]) -> int:
     except Untrue as untrue:
         problem = str(untrue)
     teller.end()
+    keep(record(view, scenario, teller.began, problem, teller.doings), view.lab.directory / RECORDS, scenario.path.stem)
     say(f"\n{'it went wrong: ' + problem if problem else 'it went as it should'}")
     return 1 if problem else 0
 
@@ -78,17 +80,15 @@ class _Teller:
     def __init__(self, view: View, say: Callable[[str], None]) -> None:
         self._say = say
         self._view = View(view.lab, view.client)
-        self._began, self._over = time.time(), threading.Event()
+        self.began, self.doings = time.time(), list[Event]()
+        self._over = threading.Event()
         self._told: set[Event] = set()
-        self._doings: list[Event] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def doing(self, line: Line) -> None:
         """The scenario goes on to ``line``."""
-        if line.claim is None and line.verb != "mark":
-            where = f"{line.node}: " if line.node else ""
-            self._doings.append(Event(time.time(), "drill", f"{line.verb} {where}{line.words}"))
+        self.doings += doing(line)
 
     def end(self) -> None:
         """Tell the rest."""
@@ -102,12 +102,12 @@ class _Teller:
         self._tell(time.time())
 
     def _tell(self, until: float) -> None:
-        self._view.since = self._began
+        self._view.since = self.began
         try:
             seen = events(self._view)
         except LabError:
             seen = []
-        for event in sorted({*seen, *self._doings} - self._told):
+        for event in sorted({*seen, *self.doings} - self._told):
             if event.at <= until:
                 self._told.add(event)
-                self._say(tell(event, self._began))
+                self._say(tell(event, self.began))
