@@ -15,10 +15,11 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
 
 from ocf.declarations import ParameterError, truth
+from ocf.faults import Fault
 from resource_agents.apache_parameters import PARAMETERS
 from resource_agents.apache_signatures import SIGNATURES
 from resource_agents.parsing import apache_layout, doors
@@ -94,6 +95,8 @@ class Apache(Server):
             request=self._request(door),
             files=(*said.files, *self._envfiles()),
             semaphores=said.semaphores,
+            writes=said.writes,
+            names=said.names,
         )
 
     def checks_at(self, level: int) -> tuple[Request, ...]:
@@ -127,6 +130,9 @@ class Apache(Server):
         else:
             path = last(asked, "f")
         return path == self.configfile or os.path.realpath(path) == os.path.realpath(self.configfile)
+
+    def explain(self, lines: Iterable[str], reason: str) -> Fault | None:
+        return super().explain(_sentences(lines), reason)
 
     def _pidfile(self) -> str:
         try:
@@ -181,6 +187,19 @@ class Apache(Server):
             after=tuple(value for letter, value in asked if letter == "c"),
         )
         return apache_layout.read(said)
+
+
+def _sentences(lines: Iterable[str]) -> Iterator[str]:
+    """The lines, one that ends with a colon together with the next: where a mistake is, and what it is."""
+    begun = ""
+    for line in lines:
+        if line.rstrip().endswith(":") and not begun:
+            begun = line.rstrip()
+            continue
+        yield f"{begun} {line.strip()}" if begun else line
+        begun = ""
+    if begun:
+        yield begun
 
 
 @lru_cache(maxsize=64)

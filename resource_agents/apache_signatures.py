@@ -44,6 +44,7 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         rf".*{_SYNTAX}.*Cannot load (?P<module>\S+) into server", "module-missing", Kind.CONFIGURATION, "install it"
     ),
+    Signature(rf".*{_SYNTAX} (SSL|GnuTLS)\w+: file .* does not exist", "certificate-or-key", Kind.CONFIGURATION, _TLS),
     Signature(rf".*{_SYNTAX}", "config-error", Kind.CONFIGURATION, "correct the line"),
     Signature(
         r"AH02561|AH02562|AH02564|AH02565|AH02572|AH02574|AH02577|AH02580|AH02604|SSL Library Error|AH02312",
@@ -70,6 +71,7 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(r"AH0004[567]", "hung-child-at-stop", Kind.RESOURCE),
     Signature(r"AH00060", "parent-crash", Kind.RESOURCE),
     Signature(r"AH1039[23]", "child-kill-storm", Kind.RESOURCE),
+    Signature(r"AH00898: .*DNS lookup failure", "name-resolution", Kind.DEPENDENCY, "is DNS there?"),
     Signature(
         r"AH00957|AH01114|AH00896|AH00897|AH00898|AH01102",
         "backend-down",

@@ -84,6 +84,7 @@ class Lighttpd(Server):
             error_log=said.error_log,
             request=self._request(said),
             files=said.files,
+            writes=tuple(filter(None, (said.error_log, said.pidfile))),
         )
 
     def _request(self, said: lighttpd_config.Lighttpd) -> Request | None:

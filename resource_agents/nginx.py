@@ -101,6 +101,8 @@ class Nginx(Server):
             error_log=said.error_log,
             request=self._request(door),
             files=said.files,
+            writes=said.writes,
+            names=said.names,
         )
 
     def checks_at(self, level: int) -> tuple[Request, ...]:

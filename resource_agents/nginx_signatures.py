@@ -53,6 +53,7 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(r"failed \(12: Cannot allocate memory", "out-of-memory", Kind.HOST),
     Signature(r"process \d+ exited on signal \d+", "child-crash-loop", Kind.RESOURCE, "see the signal: a module?"),
     Signature(r"process \d+ exited with fatal code", "child-fatal", Kind.RESOURCE),
+    Signature(r"\[error\].* could not be resolved", "name-resolution", Kind.DEPENDENCY, "is DNS there?"),
     Signature(
         r"no live upstreams|upstream timed out|connect\(\) failed .* while connecting to upstream",
         "backend-down",

@@ -155,11 +155,11 @@ class Tomcat(Server):
     def is_child(self, process: Process) -> bool:
         return self.is_kin(process)
 
-    def before_kill(self, main: Process | None) -> None:
+    def before_kill(self, main: Process | None, seconds: float) -> None:
         for pid in (main.pid, *children(main.pid)) if main is not None else ():
             process = look(pid)
             if process is not None and self.is_kin(process):
-                tomcat_dump.ask(process, self._log)
+                tomcat_dump.ask(process, self._log, seconds)
 
     def explain(self, lines: Iterable[str], reason: str) -> Fault | None:
         return super().explain(records(lines), reason)

@@ -1,12 +1,14 @@
 """A thread dump from a JVM that is about to be killed: SIGQUIT, and a short wait until it is in the log.
 
 Only a process that handles SIGQUIT is asked, as the kernel says (proc(5), SigCgt): a JVM under ``-Xrs``, one that is
-still starting, or jsvc's parent would die of it.
+still starting, or jsvc's parent would die of it. After the threads HotSpot writes the deadlocks that it found, and how
+full its heap is.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from contextlib import suppress
@@ -14,11 +16,14 @@ from pathlib import Path
 
 from resource_agents.processes import Process, send
 
-#: Longest wait for a dump, in seconds.
-PATIENCE = 1.0
+#: Longest wait for the beginning of a dump, and for all of it, in seconds: a JVM that does little but collect garbage
+#: writes one part of it between two collections.
+PATIENCE, WHOLE = 1.0, 3.0
 
-#: What HotSpot writes behind the threads.
-_END = b"JNI global ref"
+_BEGIN = b"Full thread dump"
+
+#: What HotSpot writes last: the heap, and of that the metaspace.
+_END = re.compile(rb"JNI global ref[\s\S]*\n ?Metaspace +used .*\n")
 
 
 def handles(pid: int, number: int) -> bool:
@@ -30,14 +35,14 @@ def handles(pid: int, number: int) -> bool:
     return False
 
 
-def ask(process: Process, log: str) -> bool:
-    """Ask a JVM for its threads; True when they are in ``log``. Never raises."""
+def ask(process: Process, log: str, seconds: float) -> bool:
+    """Ask a JVM for its threads; True when they are in ``log`` within ``seconds``. Never raises."""
     before = _size(log)
     if process.state == "T" or not handles(process.pid, signal.SIGQUIT) or not send(process.identity, signal.SIGQUIT):
         return False
-    deadline = time.monotonic() + PATIENCE
-    while _END not in _since(log, before):
-        if time.monotonic() > deadline:
+    asked = time.monotonic()
+    while not _END.search(written := _since(log, before)):
+        if time.monotonic() - asked > min(seconds, WHOLE if _BEGIN in written else PATIENCE):
             return False
         time.sleep(0.01)
     return True

@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.causes.faults import FAULTS, Fault
+from bench.causes.fault import Fault
+from bench.causes.faults import FAULTS
 from bench.causes.stage import SYMPTOMS, Stage, staged
 
 #: Seconds until a fault must have been named, and for which a server that should be spared is watched.
@@ -70,11 +71,13 @@ def one_run(fault: Fault) -> Run:
 
 def _told(fault: Fault, stage: Stage) -> Run:
     fault.make(stage)
-    cause, reason = stage.verdict(SPARED * 2 if fault.right == ("",) else NAMED)
+    cause, reason = stage.verdict(SPARED * 2 if fault.right == ("",) else NAMED, fault.right, fault.warned)
     if fault.spare:
         time.sleep(SPARED)
     right = cause in fault.right and (cause == "" or stage.must_say in reason)
     outcome = "right" if right else "unnamed" if cause in SYMPTOMS else "wrong"
+    if stage.foretold() - set(fault.right):
+        outcome, reason = "wrong", f"it warned of {', '.join(sorted(stage.foretold()))}; {reason}"
     run = Run(fault.name, fault.server, outcome, cause, reason[:500], stage.restarts())
     index = stage.folder / "state/evidence/web-1/index.json"
     if index.exists():

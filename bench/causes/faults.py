@@ -3,50 +3,27 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
-from dataclasses import dataclass
 
+from bench.causes import hosts, jvm
+from bench.causes.fault import Fault
 from bench.causes.making import (
-    DEADLOCK,
-    EXIT,
-    METASPACE,
-    SLEEP,
-    SMALL,
-    SPIN,
     TLS,
     back_end_down,
     broken,
     descriptors,
     disk_full,
-    jsp,
     main_stopped,
-    nothing,
     oom_group,
     overload,
     paused,
     port_taken,
     semaphores,
     sent,
-    shutdown_port_taken,
     slow_back_end,
     slow_loris,
     starved,
     stopped,
 )
-from bench.causes.stage import Stage
-
-
-@dataclass(frozen=True)
-class Fault:
-    """``right`` are the names that are right; ``spare``: a restart is wrong. ``impossible`` says why it is not made."""
-
-    name: str
-    server: str
-    make: Callable[[Stage], None]
-    right: tuple[str, ...]
-    spare: bool = False
-    impossible: str = ""
-
 
 FAULTS: tuple[Fault, ...] = (
     *(
@@ -57,11 +34,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault("SIGKILL by a foreign shell", "tomcat", sent(signal.SIGKILL), ("killed",)),
     Fault("SIGKILL by /bin/kill", "nginx", sent(signal.SIGKILL, builtin=False), ("killed",)),
     Fault("OOM in a control group", "tomcat", oom_group, ("oom-killed",)),
-    Fault("exit 3 for want of heap", "tomcat", jsp("<%@ include file='oom.jsp' %>", EXIT, 1), ("heap-exhausted",)),
     Fault("port stolen", "apache", port_taken, ("port-taken",)),
     Fault("port stolen", "nginx", port_taken, ("port-taken",)),
-    Fault("connector port taken", "tomcat", port_taken, ("port-taken",)),
-    Fault("shutdown port taken", "tomcat", shutdown_port_taken, ("shutdown-port-taken",)),
     Fault("syntax error", "apache", broken("PidFile", "PidFiel"), ("config-error",)),
     Fault("syntax error", "nginx", broken("error_log", "error_lag"), ("config-error",)),
     Fault("module missing", "apache", broken("mod_status.so", "mod_stutas.so"), ("module-missing",)),
@@ -117,54 +91,6 @@ FAULTS: tuple[Fault, ...] = (
     Fault("overload with progress", "apache", overload, ("overload",), spare=True),
     Fault("machine paused", "nginx", paused, ("",), spare=True),
     Fault("koboshi starved", "nginx", starved, ("",), spare=True),
-    Fault("workers spinning", "tomcat", jsp(SPIN, SMALL), ("spinning", "threads-stuck")),
-    Fault("workers asleep", "tomcat", jsp(SLEEP, SMALL), ("threads-stuck",)),
-    Fault("JVM deadlock", "tomcat", jsp(DEADLOCK, SMALL), ("deadlock",)),
-    Fault(
-        "JVM heap exhausted", "tomcat", jsp("<%@ include file='oom.jsp' %>", SMALL), ("heap-exhausted", "gc-exhausted")
-    ),
-    Fault(
-        "JVM metaspace exhausted",
-        "tomcat",
-        jsp(METASPACE, SMALL + " -XX:MaxMetaspaceSize=28m"),
-        ("metaspace-exhausted",),
-    ),
-    Fault(
-        "JVM threads exhausted",
-        "tomcat",
-        nothing,
-        ("thread-limit",),
-        impossible="it keeps serving without new threads",
-    ),
-    Fault(
-        "SYN backlog full",
-        "nginx",
-        nothing,
-        ("syn-flood",),
-        impossible="needs forged packets; the rule has recorded evidence",
-    ),
-    Fault(
-        "ephemeral ports used up",
-        "apache",
-        nothing,
-        ("local-ports-exhausted",),
-        impossible="koboshi's own probe would need the same ports; the rule has evidence",
-    ),
-    Fault(
-        "certificate expired",
-        "apache",
-        nothing,
-        ("certificate-or-key",),
-        impossible="the server serves on, so nothing falls",
-    ),
-    Fault(
-        "read-only document root",
-        "apache",
-        nothing,
-        ("disk-read-only",),
-        impossible="a document root is only read, so nothing falls",
-    ),
-    Fault(
-        "acceptor stopped alone", "tomcat", nothing, ("stopped",), impossible="signals stop all threads of a process"
-    ),
+    *jvm.ROWS,
+    *hosts.ROWS,
 )

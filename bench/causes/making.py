@@ -134,32 +134,6 @@ def starved(stage: Stage) -> None:
     stage.pause_all(6.0, server=False)
 
 
-SPIN = "<% while (true) { Math.sqrt(System.nanoTime()); if (System.nanoTime() == 0) break; } %>"
-SLEEP = "<% Thread.sleep(600000); %>"
-DEADLOCK = """<%! static Object a = new Object(), b = new Object(); static boolean turn; %><%
-boolean mine; synchronized (Object.class) { mine = turn = !turn; }
-synchronized (mine ? a : b) { Thread.sleep(500);
-  synchronized (mine ? b : a) { out.print("x"); } } %>"""
-METASPACE = """<%@ page import="java.lang.reflect.*,java.util.*" %>
-<%! static List<Object> kept = new ArrayList<>(); %><%
-while (kept != null) kept.add(Proxy.newProxyInstance(new ClassLoader(Runnable.class.getClassLoader()) {},
-  new Class[]{Runnable.class}, (p, m, x) -> null)); %>"""
-
-
-def jsp(page: str, options: str = "", count: int = 6) -> Callable[[Stage], None]:
-    """A Tomcat with a page that hurts it, and clients that ask for it."""
-
-    def make(stage: Stage) -> None:
-        stage.configure(options)
-        assert stage.tomcat is not None
-        (stage.tomcat.base / "webapps/ROOT/hurt.jsp").write_text(page)
-        stage.run()
-        stage.up()
-        stage.clients(count, GET % b"/hurt.jsp")
-
-    return make
-
-
 def oom_group(stage: Stage) -> None:
     stage.configure("-Xmx900m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto")
     stage.run()
@@ -168,10 +142,4 @@ def oom_group(stage: Stage) -> None:
     stage.clients(2, GET % b"/oom.jsp")
 
 
-def nothing(stage: Stage) -> None:
-    raise AssertionError(stage)
-
-
-EXIT = "-Xmx48m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto -XX:+ExitOnOutOfMemoryError"
-SMALL = "-Xmx48m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto"
 TLS = "LoadModule ssl_module /usr/lib/apache2/modules/mod_ssl.so\nSSLEngine on\nSSLCertificateFile {folder}/no.pem\n"

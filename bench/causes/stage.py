@@ -25,11 +25,21 @@ from tests.waiting import eventually
 #: Probes in quick succession, so that a run takes seconds; koboshi's defaults otherwise.
 QUICK = (
     "probe_interval = 0.5\nprobe_timeout = 1\nconnect_timeout = 1\nretry_interval = 0.3\n"
-    "restart_wait = 0.2\nrestart_wait_max = 5\nstart_timeout = 15\n"
+    "restart_wait = 0.2\nrestart_wait_max = 5\nstart_timeout = 60\n"
 )
 
 #: What is seen, in place of a cause that is proved.
-SYMPTOMS = ("", "unknown", "mute", "not-accepting", "cut", "wrong-answer", "not-listening", "exited")
+SYMPTOMS = (
+    "",
+    "unknown",
+    "mute",
+    "not-accepting",
+    "accept-queue-full",
+    "cut",
+    "wrong-answer",
+    "not-listening",
+    "exited",
+)
 
 
 @dataclass
@@ -44,6 +54,7 @@ class Stage:
     koboshi: KoboshiDaemon | None = None
     tomcat: TomcatServer | None = None
     extra: str = ""
+    numbers: str = QUICK
     undo: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     # -- before the daemon runs ----------------------------------------------------------------------------------------
@@ -69,7 +80,7 @@ class Stage:
 
     def run(self) -> None:
         """Start koboshi, which starts the server."""
-        self.koboshi = KoboshiDaemon(self.folder, self.config + QUICK + self.extra, self.inside)
+        self.koboshi = KoboshiDaemon(self.folder, self.config + self.numbers + self.extra, self.inside)
         self.undo.callback(_close, self.koboshi)
         self.koboshi.start()
 
@@ -204,25 +215,45 @@ class Stage:
             return self.koboshi.incidents("web")
         return []
 
-    def verdict(self, wait: float) -> tuple[str, str]:
-        """Cause and reason of the first incident with its evidence, or of what was only reported."""
+    def verdict(self, wait: float, right: tuple[str, ...] = (), warned: bool = False) -> tuple[str, str]:
+        """Cause and reason of the first incident with its evidence, or of what was only reported.
+
+        A symptom that is only reported counts at once if it is ``right``. ``warned``: what the log foretells is enough.
+        """
         assert self.koboshi is not None
         end = time.monotonic() + wait
         while time.monotonic() < end:
             found = [one for one in self.incidents() if one.number == 1]
             told = bool(found) and any(line.message == "evidence-kept" for line in self.koboshi.timeline("web-1"))
-            if told:
-                return found[0].cause, found[0].reason
-            for line in self.koboshi.lines("degraded", "web"):
-                return line.rsplit("[", 1)[1].split(", ")[1].rstrip("]"), line
+            if told:  # by now it may have got another name than when it was looked up
+                named = next(one for one in self.incidents() or found if one.number == 1)
+                return named.cause, named.reason
+            reported = self.koboshi.lines("degraded", "web")
+            for line in (*reported, *(self.omens() if warned else ())):
+                if _cause(line) in right or _cause(line) not in SYMPTOMS:
+                    return _cause(line), line
             time.sleep(0.1)
         found = self.incidents()
         return (found[-1].cause, found[-1].reason) if found else ("", "nothing was said")
+
+    def omens(self) -> list[str]:
+        """Its warnings of what the server's log says while it answers."""
+        assert self.koboshi is not None
+        return [line for line in self.koboshi.lines("sighting", "web") if "its log tells of" in line]
+
+    def foretold(self) -> set[str]:
+        """The causes of these warnings."""
+        return {_cause(line) for line in self.omens()}
 
     def restarts(self) -> int:
         """How often it was restarted."""
         assert self.koboshi is not None
         return len(self.koboshi.lines("restarting", "web"))
+
+
+def _cause(line: str) -> str:
+    """The cause that a line of koboshi's names."""
+    return line.rsplit("[", 1)[1].split(", ")[1].rstrip("]")
 
 
 def _close(koboshi: KoboshiDaemon) -> None:
@@ -244,6 +275,10 @@ def _emptied(folder: Path) -> bool:
 
 
 def _remove(group: Path) -> None:
+    """Put out whoever is left in it, and remove it."""
+    for pid in (group / "cgroup.procs").read_text().split():
+        with contextlib.suppress(OSError):
+            (group.parent / "cgroup.procs").write_text(pid)
     with contextlib.suppress(OSError):
         group.rmdir()
 

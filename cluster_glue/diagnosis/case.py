@@ -14,16 +14,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from cluster_glue.diagnosis import family, pages, reading, tables, threads
+from cluster_glue.diagnosis import family, heap, omens, pages, reading, tables, threads
 from cluster_glue.diagnosis.evidence import Absent, Item, Look, read_text
 from cluster_glue.diagnosis.host import Clocks, Groups, groups_of
 from cluster_glue.diagnosis.rules import Subject
+from ocf.faults import Fault
 from resource_agents.families import layout_of
-from resource_agents.processes import Identity
+from resource_agents.processes import Identity, look
 from resource_agents.server import Server
 
 #: Bytes of a server's stdout and stderr that are kept.
 OUTPUT: Final = 65536
+
+#: Lines about threads that ended which are remembered.
+MOST_ENDS: Final = 20
 
 #: Lines of a report of a JVM's crash that are kept.
 REPORT: Final = 60
@@ -31,11 +35,15 @@ REPORT: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Good:
-    """The last good moment: where the log ended, all clocks, the counters of its control groups."""
+    """The last good moment: where the log ended, all clocks, the counters of its control groups.
+
+    ``before``: where the log ended at the good moment before.
+    """
 
     clocks: Clocks
     place: reading.Place | None
     groups: Groups
+    before: reading.Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,7 @@ class Case:
     server: Server
     output: Path
     main: Identity | None = None
+    argv: tuple[str, ...] = ()
     family: tuple[int, ...] = ()
     folder: str = ""
     output_fd: int = -1
@@ -63,12 +72,17 @@ class Case:
     goods: int = 0
     seen: Seen | None = None
     stalled: dict[str, Item] = field(default_factory=dict)
+    omens: dict[str, Fault] = field(default_factory=dict)  # told of this main process, by cause
+    ends: list[str] = field(default_factory=list)  # what its log said of threads that it cannot do without
     overloaded_since: float | None = None
     overloaded_last: float = 0.0
 
     def adopt(self, main: Identity) -> None:
         """Remember what a death would take away."""
         self.main, self.family = main, family.family_of(main.pid)
+        process = look(main.pid)
+        self.argv = process.argv if process is not None else ()
+        self.omens, self.ends = {}, []
         self.close()
         with suppress(OSError):
             self.output_fd = os.open(self.output, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -76,10 +90,14 @@ class Case:
         with suppress(OSError):
             self.folder = os.readlink(f"/proc/{main.pid}/cwd")
         self.goods = 0
-        self.mark()
+        self.mark(self.place())
 
-    def mark(self) -> None:
-        """This moment is good."""
+    def place(self) -> reading.Place | None:
+        """Where its log ends now."""
+        return reading.place_of(self.log)
+
+    def mark(self, place: reading.Place | None) -> None:
+        """This moment is good, or was so when its log ended at ``place``."""
         if self.main is None:
             return
         if self.goods % 4 == 0:  # children come and go, but not between any two probes
@@ -87,7 +105,8 @@ class Case:
         self.goods += 1
         self._hold_log()
         groups = self.good.groups if self.good is not None and self.goods > 1 else groups_of(self.main.pid)
-        self.good = Good(Clocks.now(), reading.place_of(self.log), groups)
+        before = self.good.place if self.good is not None and self.goods > 1 else None
+        self.good = Good(Clocks.now(), place, groups, before)
         self.seen, self.overloaded_since = None, None
         self.stalled = {}
 
@@ -177,12 +196,52 @@ class Case:
                 return
         raise Absent("there is none")
 
+    def dying_words(self) -> list[str]:
+        """The log of a server that died since the last good moment.
+
+        What it said while its last good answer was on its way to us is found too, where it said nothing after that.
+        """
+        news = self.news()
+        if news or self.good is None or self.good.before is None:
+            return news
+        return replace(self, good=replace(self.good, place=self.good.before)).news()
+
+    def may_forebode(self, place: reading.Place | None) -> bool:
+        """Whether the log, which ends at ``place``, is worth reading although the server answers."""
+        past = self.good.place if self.good is not None else None
+        return past is not None and place != past and any(signature.omen for signature in self.server.signatures)
+
+    def new_omens(self) -> list[Fault]:
+        """What the log has said since the last good moment that matters although the server answers; each once."""
+        news = self.news()
+        ends = (line for line in news if threads.ENDED.match(line))
+        self.ends = list(dict.fromkeys((*self.ends, *ends)))[:MOST_ENDS]
+        found = {one.cause: one for one in omens.heard(self.server, news) if one.cause not in self.omens}
+        self.omens |= found
+        return list(found.values())
+
+    def foretold(self) -> list[str]:
+        """What the log said while it answered, before the last good moment."""
+        return [f"{cause}: {fault.proof}" for cause, fault in self.omens.items()]
+
     def thread_dump(self) -> Iterator[str]:
-        """The thread dump that was asked for before the kill, in a few lines."""
+        """The thread dump that was asked for before it was told to stop, in a few lines."""
         dump = threads.dump_in(self.news())
         if not dump:
             raise Absent("there is none in the log")
         yield from threads.tell(dump)
+        yield from heap.tell(dump, self.argv)
+
+    def last_words(self) -> list[str]:
+        """The log up to that dump, as all of it was said before anything was done to the server.
+
+        A thread that ended before the last good moment is as dead as one that ended since, so it is told first.
+        """
+        lines = self.news()
+        begin = threads.begin_of_dump(lines)
+        if begin is None and not self.ends:
+            raise Absent("there is no thread dump in the log, by which to tell its last words from those of its end")
+        return [*self.ends, *lines[: begin or 0]]
 
     def _page(self) -> Iterator[str]:
         request = layout_of(self.server).request

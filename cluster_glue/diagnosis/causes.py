@@ -38,6 +38,14 @@ _KILLED = "the main process (pid {pid}) was ended by {signal}, sent by {who}"
 _ASK = "ask its user; if it is a script, let it use `koboshi stop`"
 _DISK = r"EXT4-fs error|XFS.*(Corruption|Shutting down)|Remounting filesystem read-only|I/O error, dev \S+"
 _MUTE = r"^no answer was given"
+_UNTRUSTED = r"^certificate-invalid: .*its certificate is not valid: "
+_NOT_RENEWED = "a restart with the same certificate changes nothing"
+_COLLECTED = r"\) collected garbage for ([5-9]|[1-9]\d|100) % of \S+ s,"
+_COLLECTS = rf"{_COLLECTED} (?P<busy>[5-9]\d|100) % of its processor time"
+_HEAP = "raise the heap (-Xmx in catalina_opts) or mend the leak"
+_CLASSES = "raise -XX:MaxMetaspaceSize, or find what defines classes without end"
+# The kernel warns of a flood too when nobody accepts: then the accept queue is full, and the others wait behind it.
+_NOT_FULL = r"^\S+:{port} is held by this server; \d+ of \d+ connections wait$"
 _OOM_ADVICE = "give it more memory, or let it use less (fewer workers, a smaller heap)"
 
 #: What proves more than the server's own words.
@@ -130,6 +138,20 @@ STRONG: Final = (
         "the dump in the evidence shows the locks; the application takes them in two orders",
     ),
     Rule(
+        *("metaspace-exhausted", Kind.RESOURCE, (STALLED,)),
+        ("threads", r"^the metaspace is (9[5-9]|1\d\d) % full: (?P<used>\d+) of (?P<most>\d+) KiB"),
+        "its metaspace is full ({used} of {most} KiB), and {busy} % of its processor time go into collecting garbage",
+        _CLASSES,
+        also=(("processes", _COLLECTS),),
+    ),
+    Rule(
+        *("heap-exhausted", Kind.RESOURCE, (STALLED,)),
+        ("threads", r"^the heap is (9\d|100) % full: its .* holds (?P<used>\d+) of (?P<most>\d+) KiB"),
+        "its heap is full ({used} of {most} KiB), and {busy} % of its processor time go into collecting garbage",
+        _HEAP,
+        also=(("processes", _COLLECTS),),
+    ),
+    Rule(
         *("fd-limit", Kind.RESOURCE, (STALLED,)),
         ("processes", r"^pid (?P<pid>\d+) \((?P<comm>.*)\) has (?P<count>\d+) of \d+ files open: at its limit"),
         "{comm} (pid {pid}) has all {count} files open that it may have",
@@ -155,11 +177,37 @@ STRONG: Final = (
         "end it, or move it to another port",
     ),
     Rule(
+        *("name-resolution", Kind.DEPENDENCY, (STALLED,)),
+        ("sockets", r"^(?P<count>\d+) threads wait for the name server (?P<where>\S+), for \d+ clients"),
+        "the name server {where} does not answer: {count} threads wait for it",
+        "mend the name server, or write the back end's address; the server in front of it is well",
+        also=(("probe", r"^(mute|not-accepting): "), ("sockets", _MUTE)),
+    ),
+    Rule(
         *("backend-slow", Kind.DEPENDENCY, (STALLED,)),
         ("sockets", r"^(?P<count>\d+) requests to (?P<where>\S+) wait for its answer, for (?P<clients>\d+) clients"),
         "the back end {where} does not answer: {count} requests wait for it",
         "mend the back end; the server in front of it is well",
         also=(("probe", r"^(mute|not-accepting): "), ("sockets", _MUTE)),
+    ),
+    Rule(
+        *("certificate-expired", Kind.CONFIGURATION, (STALLED,)),
+        ("probe", rf"{_UNTRUSTED}certificate has expired"),
+        "its certificate has expired, so that clients refuse it",
+        f"renew it and reload the server; {_NOT_RENEWED}",
+    ),
+    Rule(
+        *("certificate-not-yet-valid", Kind.CONFIGURATION, (STALLED,)),
+        ("probe", rf"{_UNTRUSTED}certificate is not yet valid"),
+        "its certificate is not valid yet, so that clients refuse it",
+        f"is the clock of this machine right? {_NOT_RENEWED}",
+    ),
+    Rule(
+        *("name-resolution", Kind.DEPENDENCY, (STALLED,)),
+        ("log", r"(AH00898: .*DNS lookup failure for|\[error\].* \S+ could not be resolved).*"),
+        "the name of a back end has no address",
+        "is DNS there? the server in front of it is well",
+        also=(("probe", r"^wrong-answer: .*status (?P<status>50[0234])$"),),
     ),
     Rule(
         *("backend-down", Kind.DEPENDENCY, (STALLED,)),
@@ -179,6 +227,25 @@ STRONG: Final = (
 #: What counts where the server itself says nothing that names a cause, or only that it has much to do.
 WEAK: Final = (
     Rule(
+        *("acceptor-dead", Kind.RESOURCE, (STALLED,)),
+        ("threads", r"^(?P<connector>\S+): its thread that accepts connections \(Acceptor\) is gone"),
+        "the thread of {connector} that accepts connections has ended, and its JVM lives on",
+        "an Error that nobody caught ended it; the log may name it",
+    ),
+    Rule(
+        *("poller-dead", Kind.RESOURCE, (STALLED,)),
+        ("threads", r"^(?P<connector>\S+): its thread that reads requests \(Poller\) is gone"),
+        "the thread of {connector} that reads requests has ended, and its JVM lives on",
+        "an Error that nobody caught ended it; the log may name it",
+    ),
+    Rule(
+        *("gc-exhausted", Kind.RESOURCE, (STALLED,)),
+        ("processes", rf"{_COLLECTED} (?P<busy>[7-9]\d|100) % of its processor time"),
+        "it does little but collect garbage: {busy} % of its processor time go into that",
+        "its heap or its metaspace is too small or leaks, or one collection takes too long",
+        also=(("probe", r"^(mute|not-accepting): "),),
+    ),
+    Rule(
         *("overload", Kind.DEPENDENCY, (STALLED,)),
         ("sockets", r"^the server works on: .*"),
         "more is asked of it than it can do: it works on, but not on this probe",
@@ -190,6 +257,13 @@ WEAK: Final = (
         ("threads", r"^no request thread of \S+ is free, and (?P<count>\d+) of \d+ hang in (?P<place>\S+)"),
         "no thread is free to serve: {count} hang in {place}",
         "the dump in the evidence shows what they wait for",
+        also=(("processes", r"\) collected garbage for \d+ % of \S+ s, [1-4]?\d % of its processor time"),),
+    ),
+    Rule(
+        *("connection-limit", Kind.RESOURCE, (STALLED,)),
+        ("threads", r"^(?P<connector>\S+): its acceptor waits until a connection ends"),
+        "as many connections are open at {connector} as it may have, so it takes no more",
+        "raise maxConnections, or close what is idle sooner (connectionTimeout, keepAliveTimeout)",
     ),
     Rule(
         *("spinning", Kind.RESOURCE, (STALLED,)),
@@ -218,15 +292,24 @@ WEAK: Final = (
     ),
     Rule(
         *("syn-flood", Kind.DEPENDENCY, (STALLED,)),
-        ("kernel", r"[Pp]ossible SYN flooding on port (?P<where>\S*?{ports})\. "),
+        ("sockets", r"^(?P<count>\d+) half-open connections .* which have room for (?P<room>\d+)$"),
+        "{count} half-open connections fill its queues, which have room for {room}: a SYN flood, or answers are lost",
+        "set net.ipv4.tcp_syncookies to 1; a larger backlog or a filter in front",
+        also=(("probe", r"^not-accepting: "),),
+    ),
+    Rule(
+        *("syn-flood", Kind.DEPENDENCY, (STALLED,)),
+        ("kernel", r"[Pp]ossible SYN flooding on port (?P<where>\S*?(?P<port>{ports}))\. "),
         "more connections are begun on port {where} than its queue can hold",
         "a larger backlog (ListenBacklog, net.core.somaxconn) or a filter in front",
+        also=(("listeners", _NOT_FULL),),
     ),
     Rule(
         *("conntrack-full", Kind.HOST, (STALLED,)),
-        ("kernel", r"nf_conntrack: table full, dropping packet"),
-        "the kernel's table of connections is full, so packets are dropped",
-        "raise net.netfilter.nf_conntrack_max",
+        ("tables", r"^connection tracking table: (?P<used>\d+) of \d+ entries: full$"),
+        "the kernel's table of connections is full ({used} entries), so packets are dropped",
+        "raise net.netfilter.nf_conntrack_max, or exempt the service's ports from tracking",
+        also=(("kernel", r"nf_conntrack: table full(?: in netns \d+)?, dropping packet"),),
     ),
     Rule(
         *("system-file-limit", Kind.HOST, ALWAYS),
@@ -238,6 +321,13 @@ WEAK: Final = (
 
 #: What counts when there is nothing else.
 LAST: Final = (
+    Rule(
+        *("acceptor-stalled", Kind.RESOURCE, (STALLED,)),
+        ("listeners", r"^\S+:(?P<port>\d+) is held by this server; (?P<depth>\d+) of \d+ connections wait: full"),
+        "the acceptor of {connector} takes no connection, though {depth} wait",
+        "the dump in the evidence shows its threads; a debugger may hold one",
+        also=(("threads", r"^(?P<connector>\S+-{port}): its acceptor stands in accept"),),
+    ),
     Rule(
         *("accept-queue-full", Kind.RESOURCE, (STALLED,)),
         ("listeners", r"^(?P<where>\S+) is held by this server; (?P<depth>\d+) of \d+ connections wait: full"),

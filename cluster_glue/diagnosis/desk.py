@@ -10,15 +10,16 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cluster_glue.diagnosis import rules
+from cluster_glue.diagnosis import host, rules
 from cluster_glue.diagnosis.case import Case
-from cluster_glue.diagnosis.evidence import STALLED, Evidence, Item, gather
+from cluster_glue.diagnosis.evidence import STALLED, Evidence, Item, Look, gather
 from cluster_glue.diagnosis.investigation import Investigation
 from cluster_glue.diagnosis.kernel import KernelLog
 from cluster_glue.diagnosis.shelf import Shelf
@@ -39,8 +40,11 @@ STICKY: Final = 15.0
 #: Messages that begin an incident.
 FALLS: Final = ("fell", "start-failed", "misconfigured")
 
-#: Investigations at the same time; others wait for their turn.
-AT_ONCE: Final = 4
+#: Seconds that a kill waits for the look at what it would take away.
+PATIENCE: Final = 0.2
+
+#: Investigations at the same time; others wait for their turn, so that the next death is not noticed late.
+AT_ONCE: Final = 2
 
 #: Investigations whose evidence is kept in memory, should an exit status come late.
 REMEMBERED: Final = 16
@@ -62,6 +66,7 @@ class Diagnosis:
         self._watches: dict[str, Watch] = {}
         self._investigations: dict[tuple[str, int], Investigation] = {}
         self._turns = threading.Semaphore(AT_ONCE)
+        self._looking: dict[str, threading.Event] = {}  # done when a server that hangs was looked at
 
     # -- as the engine's observer --------------------------------------------------------------------------------------
 
@@ -71,9 +76,12 @@ class Diagnosis:
         if case is None:
             case = self._cases[watch.name] = Case(watch.name, watch.server, watch.executor.output)
         self._watches[watch.name] = watch
+        watch.executor.witness = lambda: self._await_look(watch.name)
         case.server = watch.server
         main = watch.remembered.main if watch.remembered is not None else None
         if main is not None and main != case.main and not watch.state.dead:
+            for cause in case.omens:
+                self._tell(watch.name, Tell("eased", f"no longer: {cause}: it was restarted"))
             case.adopt(main)
             self._trace(case)
         elif watch.state.phase is Phase.IDLE:
@@ -102,7 +110,11 @@ class Diagnosis:
         if case is None:
             return event
         if isinstance(event, Answered):
-            case.mark()
+            main, place = case.main, case.place()  # what the log says from now on was said after the answer
+            if case.may_forebode(place):
+                await self._listen(case)
+            if case.main == main:
+                case.mark(place)
             self._trace(case)
             return event
         if event.hard or event.fault.kind is Kind.OURS:
@@ -111,8 +123,15 @@ class Diagnosis:
             return await asyncio.to_thread(self._examined, case, event, watch.config.policy.overload_timeout)
         return event
 
+    async def _listen(self, case: Case) -> None:
+        """Tell what the server's log says that matters although it answers."""
+        with suppress(Exception):  # whatever is wrong with the log, the server answers
+            for fault in await asyncio.to_thread(case.new_omens):
+                words = f"{fault.reason}; {fault.advice}" if fault.advice else fault.reason
+                self._tell(case.name, Tell("sighting", words, 0, fault))
+
     def _examined(self, case: Case, event: Failed, patience: float) -> Failed:
-        items = gather(case.looks_now(first=not case.stalled), QUICK)
+        items = gather(chain(self._around(case), case.looks_now(first=not case.stalled)), QUICK)
         items["probe"] = probe_item(event.fault)
         case.stalled = Evidence(STALLED, case.stalled).with_items(items).items  # type: ignore[assignment]
         if event.fault.cause not in SYMPTOMS:
@@ -130,6 +149,12 @@ class Diagnosis:
             words = f"{fault.reason}, for {patience:g} s by now"
             fault = replace(fault, kind=Kind.RESOURCE, reason=words)
         return Failed(fault, event.hard)
+
+    def _around(self, case: Case) -> Iterator[Look]:
+        """What of the machine explains that a server cannot be reached, and that no restart mends."""
+        yield Look("tables", host.tell_tables, 0.02)
+        since = case.good.clocks.monotonic if case.good else 0.0
+        yield Look("kernel", lambda: self.kernel.since(since), 0.02)
 
     # -- as a listener -------------------------------------------------------------------------------------------------
 
@@ -164,9 +189,19 @@ class Diagnosis:
         self._investigations[(resource, told.incident)] = investigation
         while len(self._investigations) > REMEMBERED:
             del self._investigations[next(iter(self._investigations))]
+        if moment == STALLED:
+            self._looking[resource] = investigation.looked
         threading.Thread(target=self._work, args=(resource, investigation), name="diagnosis", daemon=True).start()
 
+    def _await_look(self, resource: str) -> None:
+        """Before a kill, in the thread that kills: what hangs is looked at first, within :data:`PATIENCE` seconds."""
+        looked = self._looking.pop(resource, None)
+        if looked is not None:
+            looked.wait(PATIENCE)
+
     def _work(self, resource: str, investigation: Investigation) -> None:
+        with suppress(Exception):  # what cannot be seen is missing among the evidence
+            investigation.look()
         with self._turns:
             try:
                 fault, detail = investigation.carry_out(self.shelf)

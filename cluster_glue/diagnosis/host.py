@@ -37,6 +37,14 @@ def tell_pressure() -> Iterator[str]:
         yield f"files open in the whole system: {files[0]} of {files[2]}"
 
 
+def tell_tables(root: str = "/proc/sys") -> Iterator[str]:
+    """Whether the table of tracked connections of this network namespace is full; nothing where nothing is tracked."""
+    used, most = (try_text(f"{root}/net/netfilter/nf_conntrack_{which}", 32).strip() for which in ("count", "max"))
+    if used.isdigit() and most.isdigit() and int(most) > 0:
+        full = ": full" if int(used) >= 0.99 * int(most) else ""
+        yield f"connection tracking table: {used} of {most} entries{full}"
+
+
 def tell_disks(paths: Iterable[str]) -> Iterator[str]:
     """Room, inodes and mounts below these files or directories; each file system once."""
     seen: set[int] = set()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from cluster_glue.diagnosis import host, rules, tables
+from cluster_glue.diagnosis import family, host, rules, tables
 from cluster_glue.diagnosis.case import Case
 from cluster_glue.diagnosis.evidence import (
     BYTES,
@@ -31,10 +32,15 @@ from cluster_glue.diagnosis.kernel import KernelLog
 from cluster_glue.diagnosis.shelf import Shelf
 from cluster_glue.diagnosis.signals import Signal
 from cluster_glue.messages import incident_id, sanitise
-from ocf.faults import Fault
+from ocf.faults import Fault, Kind
 from ocf.programs import run
-from resource_agents.families import layout_of
+from resource_agents.families import find_main, layout_of
 from resource_agents.server import Server
+
+#: Seconds that a look at a server may take that hangs by a hard fact, and what is looked at: all of it ends with the
+#: processes. What else is asked of a server in doubt would not be answered.
+QUICK: Final = 0.15
+VANISHING: Final = frozenset({"processes", "sockets", "stacks"})
 
 #: Seconds that we leave the machine to the restart before we look at what does not vanish.
 AFTER: Final = 3.0
@@ -55,6 +61,16 @@ class Investigation:
     testing: Callable[[], Server]
     at: float = field(default_factory=time.time)
     evidence: Evidence | None = None
+    looked: threading.Event = field(default_factory=threading.Event)  # what the kill would take away was looked at
+
+    def look(self) -> None:
+        """See what the kill of a server that hangs would take away, if no failed probe has shown it. Never raises."""
+        try:
+            if self.moment == STALLED and not self.case.stalled:
+                looks = (each for each in self.case.looks_now(first=True) if each.name in VANISHING)
+                self.case.stalled = gather(looks, QUICK)
+        finally:
+            self.looked.set()
 
     def carry_out(self, shelf: Shelf) -> tuple[Fault | None, str]:
         """Gather, name, keep: the fault (None: nothing better than what was seen) and what to say. Never raises."""
@@ -77,13 +93,17 @@ class Investigation:
 
     def explained(self, fault: Fault) -> Fault:
         """How it ended is known by now: what was seen, or the better name."""
-        self.seen = fault
+        self.seen = replace(self.seen, proof=fault.proof) if self.seen.kind is Kind.HOST else fault
         if self.evidence is None:
-            return fault
+            return self.seen
         self.evidence = self.evidence.with_items({"exit": self._exit()})
         return self._named(self.evidence)
 
     def _named(self, evidence: Evidence) -> Fault:
+        if self.moment == DIED and self.seen.kind is Kind.HOST:
+            # what keeps it down counts; who ended it is told as well
+            how = rules.name(evidence, self.seen, self.case.server, self.case.subject)
+            return self.seen if how is self.seen else replace(self.seen, reason=f"{self.seen.reason}; {how.reason}")
         if self.moment != START_FAILED or self.seen.cause == "unknown":
             return rules.name(evidence, self.seen, self.case.server, self.case.subject)
         holder = re.search(r"held by somebody else: (.*?); \d+ of", "\n".join(evidence.lines("listeners")))
@@ -108,21 +128,22 @@ class Investigation:
         """What the restart would change."""
         if self.moment == START_FAILED:
             yield Look("output", self.case.new_output)
-            addresses = layout_of(self.case.server).addresses
-            yield Look("listeners", lambda: tables.tell_listeners(addresses, ()))
+            yield Look("listeners", self._listeners)
         else:
             yield Look("output", self.case.start_output)
-        yield Look("log", self.case.news)
-        since = self.case.good.clocks.monotonic if self.case.good else 0.0
-        yield Look("kernel", lambda: self.kernel.since(since))
-        groups = self.case.good.groups if self.case.good else host.Groups({})
-        yield Look("groups", lambda: host.tell_groups(groups))
+        yield Look("log", self.case.dying_words if self.moment == DIED else self.case.news)
 
     def _then(self) -> Iterator[Look]:
         """What stays as it is."""
         layout = layout_of(self.case.server)
+        since = self.case.good.clocks.monotonic if self.case.good else 0.0
+        yield Look("kernel", lambda: self.kernel.since(since))
+        groups = self.case.good.groups if self.case.good else host.Groups({})
+        yield Look("groups", lambda: host.tell_groups(groups))
         if self.moment == STALLED:
+            yield Look("omens", self.case.foretold)
             yield Look("threads", self.case.thread_dump)
+            yield Look("log", self.case.last_words)
         if self.moment == DIED:
             yield Look("hs_err", self.case.crash_report)
         if self.moment == START_FAILED:
@@ -133,6 +154,12 @@ class Investigation:
         if self.case.good is not None:
             good = self.case.good.clocks
             yield Look("clocks", lambda: host.tell_clocks(good))
+
+    def _listeners(self) -> Iterator[str]:
+        """Who holds its addresses after a failed start: it may be the server itself, which runs and is not well."""
+        main = find_main(self.case.server, None)
+        pids = family.family_of(main.pid) if main is not None else ()
+        yield from tables.tell_listeners(layout_of(self.case.server).addresses, pids)
 
     def _test(self) -> Iterator[str]:
         server = self.testing()

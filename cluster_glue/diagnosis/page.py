@@ -43,7 +43,8 @@ def page() -> str:
         if server.signatures:
             lines += ["", f"Words of {server.title}", "-" * len(f"Words of {server.title}"), ""]
             for one in server.signatures:
-                lines += _entry(f"**{one.cause}** ({one.kind.value})", one.advice, [one.pattern])
+                told = "; told even while it answers" if one.omen else ""
+                lines += _entry(f"**{one.cause}** ({one.kind.value}{told})", one.advice, [one.pattern])
     lines += _section("Facts that count when the server says nothing, or only that it has much to do", WEAK)
     lines += _section("Facts that count when there is nothing else", LAST)
     return "\n".join(lines).rstrip() + "\n"

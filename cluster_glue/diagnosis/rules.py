@@ -76,12 +76,13 @@ def _said(evidence: Evidence, seen: Fault, server: Server) -> Fault | None:
     """What the server's own words name, as far as they can explain this moment."""
     if evidence.moment == DIED and any(re.search(r"^exit status -(9|15) ", line) for line in evidence.lines("exit")):
         return None
+    reason = seen.reason.removesuffix(f": {seen.cause}")  # of an earlier look at the same words
     for item in ("output", "log"):
         lines: Iterable[str] = evidence.lines(item)
-        fault = server.explain(lines, seen.reason)
+        fault = server.explain(lines, reason)
         if fault is not None and not _explains(fault, evidence):
             lines = [line for line in lines if (one := server.explain([line], "")) is None or _explains(one, evidence)]
-            fault = server.explain(lines, seen.reason)
+            fault = server.explain(lines, reason)
         if fault is not None and _explains(fault, evidence):
             return replace(fault, reason=sanitise(fault.reason))
     return None

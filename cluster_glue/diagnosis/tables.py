@@ -12,9 +12,10 @@ import socket
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from cluster_glue.diagnosis.resolvers import asking
 from resource_agents.listeners import (
     NETLINK_SOCK_DIAG,
     NLM_F_REQUEST_DUMP,
@@ -33,8 +34,9 @@ from resource_agents.starting import describe
 ESTABLISHED, SYN_SENT, SYN_RECV, CLOSE_WAIT = 1, 2, 3, 8
 _WANTED: Final = 1 << ESTABLISHED | 1 << SYN_SENT | 1 << SYN_RECV | 1 << CLOSE_WAIT
 
-#: Connections that are looked at, at most.
+#: Connections that are looked at, at most; half-open ones that are nothing, whatever the queue's room.
 MOST: Final = 30_000
+FEW: Final = 32
 
 #: Extension INET_DIAG_INFO, and where tcp_info has the bytes acknowledged by the client and received from it.
 _INFO, _BYTES_ACKED, _BYTES_RECEIVED = 2, 120, 128
@@ -67,14 +69,31 @@ class Table:
     clients: dict[tuple[int, str, int], Connection]
     upstream: Counter[str]
     expecting: Counter[str]
+    room: int = 0  # for half-open connections, as far as it was looked at
+    questions: Counter[str] = field(default_factory=Counter)  # threads that wait for a name server
+
+    @property
+    def half_open(self) -> int:
+        return sum(one.state == SYN_RECV for one in self.clients.values())
 
     @property
     def accepted(self) -> set[tuple[int, str, int]]:
         return {key for key, one in self.clients.items() if one.inode and one.state == ESTABLISHED}
 
+    @property
+    def held(self) -> set[tuple[int, str, int]]:
+        """Accepted and not closed by the server, those that the client has given up among them."""
+        return {key for key, one in self.clients.items() if one.inode and one.state in (ESTABLISHED, CLOSE_WAIT)}
+
+    @property
+    def waiting(self) -> set[tuple[int, str, int]]:
+        """Who waits to be accepted; those who have given up among them."""
+        return {key for key, one in self.clients.items() if not one.inode and one.state != SYN_RECV}
+
 
 def dump(addresses: Iterable[Address], pids: Iterable[int]) -> Table:
     """The connections of clients to these addresses, and of these processes to back ends. Raises ``OSError``."""
+    addresses, pids = tuple(addresses), tuple(pids)
     ports = {address.port for address in addresses}
     inodes = {inode for pid in pids for inode in sockets_of(pid)}
     clients: dict[tuple[int, str, int], Connection] = {}
@@ -87,37 +106,47 @@ def dump(addresses: Iterable[Address], pids: Iterable[int]) -> Table:
             elif one.inode in inodes:
                 upstream[f"{remote}:{one.key[2]}"] += 1
                 expecting[f"{remote}:{one.key[2]}"] += one.expecting or one.state == SYN_SENT
-    return Table(clients, upstream, expecting)
+    table = Table(clients, upstream, expecting, questions=asking(pids))
+    if table.half_open < FEW:
+        return table
+    return replace(table, room=sum(listener.limit for listener in on(addresses, listening())))
 
 
 def tell(now: Table, before: Table | None, elapsed: float) -> Iterator[str]:
     """Lines of evidence; ``before`` was ``elapsed`` seconds ago."""
     accepted = now.accepted
-    waiting = sum(not one.inode for one in now.clients.values())
     leaked = sum(one.inode != 0 and one.state == CLOSE_WAIT for one in now.clients.values())
-    yield f"clients: {len(accepted)} accepted, {waiting} waiting to be accepted, {leaked} in CLOSE_WAIT"
+    yield f"clients: {len(accepted)} accepted, {len(now.waiting)} waiting to be accepted, {leaked} in CLOSE_WAIT"
     if leaked >= 20 and leaked >= 4 * len(accepted):
         yield f"{leaked} connections that clients closed are still open in the server (CLOSE_WAIT)"
+    # where nobody accepts, connections are half open behind a full accept queue, and that is no flood
+    if now.room and now.half_open >= now.room and now.half_open > 10 * len(now.waiting):
+        yield f"{now.half_open} half-open connections (SYN_RECV) fill its queues, which have room for {now.room}"
     for where, count in now.upstream.most_common(3):
         yield f"{count} connections to {where}"
         asked = now.expecting[where]
         if len(accepted) >= 2 and asked >= 0.8 * len(accepted):
             yield f"{asked} requests to {where} wait for its answer, for {len(accepted)} clients"
+    for where, count in now.questions.most_common(3):
+        if now.held and count >= 0.8 * len(now.held):
+            yield f"{count} threads wait for the name server {where}, for {len(now.held)} clients"
     if before is not None:
         yield from _compare(now, before, elapsed)
 
 
 def _compare(now: Table, before: Table, elapsed: float) -> Iterator[str]:
-    had = before.accepted
+    had = before.held
     finished = {key for key in had if key not in now.clients}
-    grown = {key for key in had & now.accepted if now.clients[key].answered > before.clients[key].answered}
+    grown = {key for key in had & now.held if now.clients[key].answered > before.clients[key].answered}
     if had:
         words = "no answer was given" if not finished and not grown else "the server works on"
         yield (
             f"{words}: of {len(had)} accepted connections {len(finished)} were finished"
             f" and {len(grown)} got answers within {elapsed:.1f} s"
         )
-    held = [(now.clients[key], before.clients[key]) for key in had & now.accepted]
+    elif before.waiting and before.waiting <= now.waiting and not now.accepted:
+        yield f"no answer was given: {len(before.waiting)} connections wait to be accepted for {elapsed:.1f} s at least"
+    held = [(now.clients[key], before.clients[key]) for key in before.accepted & now.accepted]
     silent = sum(not one.received for one, _ in held)
     dripping = sum(not one.answered and 0 < one.received - past.received < 200 for one, past in held)
     if len(held) >= 3 and silent + dripping >= 0.8 * len(held):

@@ -22,6 +22,7 @@ from resource_agents.server import Address, ConfigurationUnreadable
 _ENGINES = frozenset({"sslengine", "gnutlsenable"})
 _CERTIFICATES = frozenset({"sslcertificatefile", "sslcertificatekeyfile", "gnutlscertificatefile"})
 _STATUS = frozenset({"server-status", "server_status"})
+_LOGS = ("errorlog", "customlog", "transferlog")
 _HOST_NAME = re.compile(r"(?:\w+://)?([A-Za-z0-9.-]+)(?::\d+)?")
 
 
@@ -37,6 +38,8 @@ class Apache:
     error_log: str
     semaphores: bool
     files: tuple[str, ...]
+    writes: tuple[str, ...]
+    names: tuple[tuple[Address, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +80,18 @@ class _Facts:
     def apache(self) -> Apache:
         addresses = tuple(dict.fromkeys(self._addresses()))
         log = self._last("errorlog", self._program.error_log)
+        pidfile = self._path(self._last("pidfile", self._program.pidfile))
         return Apache(
             root=self._reader.root,
             addresses=addresses,
             doors=tuple(self._doors(addresses)),
-            pidfile=self._path(self._last("pidfile", self._program.pidfile)),
+            pidfile=pidfile,
             user=_user(self._last("user")),
-            error_log="" if log.startswith("|") or re.match(r"\w+:", log) else self._path(log),
+            error_log=self._log(log),
             semaphores=self._semaphores(),
             files=tuple(dict.fromkeys([*self._reader.files, *self._certificates()])),
+            writes=tuple(filter(None, dict.fromkeys([self._log(log), *self._logs(), pidfile]))),
+            names=tuple(dict.fromkeys(self._names(addresses))),
         )
 
     def _all(self, *names: str) -> Iterator[Directive]:
@@ -98,6 +104,13 @@ class _Facts:
 
     def _path(self, path: str) -> str:
         return os.path.normpath(os.path.join(self._reader.root, path)) if path else ""
+
+    def _log(self, log: str) -> str:
+        """The file of a log; empty when it goes to a program or to syslog."""
+        return "" if log == "syslog" or log.startswith("|") or re.match(r"\w+:", log) else self._path(log)
+
+    def _logs(self) -> Iterator[str]:
+        return (self._log(d.words[0]) for d in self._all(*_LOGS) if d.words)
 
     def _certificates(self) -> Iterator[str]:
         return (self._path(d.words[0]) for d in self._all(*_CERTIFICATES) if d.words and ":" not in d.words[0])
@@ -164,6 +177,13 @@ class _Facts:
                 path = places[-1].words[0]
                 if re.fullmatch(r"/[^\s~*?\[\]^$|]*", path):
                     yield self._host_of(directive), path
+
+    def _names(self, addresses: tuple[Address, ...]) -> Iterator[tuple[Address, str]]:
+        for address in addresses:
+            for host in self._hosts if address.tls else ():
+                name = self._server_name(host)
+                if name and _covers(host, address):
+                    yield address, name
 
     def _server_name(self, host: Section) -> str:
         names = [d.words[0] for d in self._all("servername") if d.inside[-1:] == (host,) and d.words]

@@ -47,6 +47,8 @@ class Nginx:
     error_log: str
     daemon: bool | None
     files: tuple[str, ...]
+    writes: tuple[str, ...]
+    names: tuple[tuple[Address, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +97,41 @@ def read(binary: str, configfile: str, prefix: str, options: str = "") -> Nginx:
     addresses += [a for each in others for listen in _listens(each) for a in listen.addresses]
     log = tree.value("error_log", program.error_log)
     daemon = tree.value("daemon")
+    pidfile = _path(prefix, tree.value("pid", program.pidfile))
+    logs = (_path(prefix, path) for path in _logs(tree))
     certificates = (os.path.join(os.path.dirname(configfile), path) for path in _certificates(tree))
     return Nginx(
         addresses=tuple(dict.fromkeys(addresses)),
         doors=tuple(_doors(servers)),
-        pidfile=_path(prefix, tree.value("pid", program.pidfile)),
+        pidfile=pidfile,
         user=tree.value("user", program.user),
-        error_log="" if log == "stderr" or log.startswith(("syslog:", "memory:")) else _path(prefix, log),
+        error_log=_path(prefix, log) if _is_file(log) else "",
         daemon=None if not daemon else daemon.lower() == "on",
         files=tuple(dict.fromkeys([*reader.files, *certificates])),
+        writes=tuple(dict.fromkeys([*logs, pidfile])),
+        names=tuple(dict.fromkeys(_names(servers))),
     )
 
 
 def _path(prefix: str, path: str) -> str:
     return os.path.normpath(os.path.join(prefix, path))
+
+
+def _is_file(log: str) -> bool:
+    return log not in ("stderr", "off") and not log.startswith(("syslog:", "memory:")) and "$" not in log
+
+
+def _logs(tree: Statement) -> Iterator[str]:
+    """Logs that nginx opens when it starts, and does not start without; the compiled-in one is not among them."""
+    for each in tree.below():
+        if each.name in ("error_log", "access_log") and len(each.words) > 1 and _is_file(each.words[1]):
+            yield each.words[1]
+
+
+def _names(servers: list[_Server]) -> Iterator[tuple[Address, str]]:
+    for server in servers:
+        tls = [a for listen in server.listens if listen.open for a in listen.addresses if a.tls]
+        yield from ((address, server.name) for address in tls if server.name and not server.refuses)
 
 
 def _certificates(tree: Statement) -> Iterator[str]:

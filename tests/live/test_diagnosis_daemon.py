@@ -231,3 +231,25 @@ def test_stopped_workers_are_named_with_who_stopped_them(tmp_path: Path) -> None
                 rf"its process {worker} was stopped by SIGSTOP, sent by pid {shell} \(bash", incident.reason
             )
         assert look(worker) is None or look(worker).dead  # type: ignore[union-attr]
+
+
+def test_a_front_end_that_is_started_before_its_back_end_is_up_and_never_restarted(tmp_path: Path) -> None:
+    root = f"proxy_pass http://127.0.0.1:{free_port()};"
+    with daemon(tmp_path, nginx(tmp_path / "web", free_port(), root=root) + QUICK) as koboshi:
+        koboshi.main("web")
+        until_told(koboshi, "degraded", "backend-down")
+        stays_up(koboshi, 3)
+        main = koboshi.main("web")
+        koboshi.kill()
+        (koboshi.runtime / "resources/web.json").unlink()
+        koboshi.start()  # which finds it running, and the back end still down
+        assert koboshi.main("web").identity == main.identity
+
+
+def test_a_server_that_runs_and_is_not_well_is_no_stranger_on_its_own_port(tmp_path: Path) -> None:
+    config = nginx(tmp_path / "web", free_port(), root="return 500;") + QUICK + "start_timeout = 1\nrestart_limit = 0\n"
+    with daemon(tmp_path, config) as koboshi:
+        koboshi.until("web", "failed")
+        incident = explained(koboshi)
+        assert incident.cause == "unknown", incident.reason
+        assert "it runs, but did not answer well in time" in incident.reason

@@ -20,7 +20,7 @@ from resource_agents.processes import Process, alive, children, look
 from resource_agents.server import ConfigurationUnreadable
 from resource_agents.starting import health
 from tests.tomcat_server import DAEMON_JAR, HOME, TomcatServer
-from tests.waiting import eventually
+from tests.waiting import LONG, eventually
 
 pytestmark = [
     pytest.mark.live,
@@ -101,7 +101,7 @@ def test_a_taken_shutdown_port_ends_the_jvm_with_status_0_and_is_named(tomcat: T
 def test_threads_are_dumped_into_the_log_before_the_kill(tomcat: TomcatServer) -> None:
     main = tomcat.up()
     before = Path(tomcat.make().layout.error_log).stat().st_size
-    tomcat.make().before_kill(main)
+    tomcat.make().before_kill(main, LONG)
     with open(tomcat.make().layout.error_log, "rb") as file:
         file.seek(before)
         assert b"Full thread dump" in file.read()
@@ -113,7 +113,7 @@ def test_a_stopped_jvm_answers_nothing_and_is_not_waited_for(tomcat: TomcatServe
     os.kill(main.pid, signal.SIGSTOP)
     stopped = eventually(lambda: (p := look(main.pid)) and p.state == "T" and p, what="a stopped JVM")
     assert isinstance(stopped, Process)
-    assert not tomcat_dump.ask(stopped, tomcat.make().layout.error_log)
+    assert not tomcat_dump.ask(stopped, tomcat.make().layout.error_log, LONG)
     answer = health(tomcat.make(), 1.0, 1.0)
     assert answer is not None
     assert answer.verdict.name != "GOOD"
@@ -124,7 +124,7 @@ def test_a_jvm_that_left_its_signals_to_the_system_is_not_killed_by_a_dump(tmp_p
     try:
         main = tomcat.up()
         assert not tomcat_dump.handles(main.pid, signal.SIGQUIT)
-        tomcat.make().before_kill(main)
+        tomcat.make().before_kill(main, LONG)
         assert alive(main.identity)
     finally:
         tomcat.close()
@@ -184,7 +184,7 @@ def test_jsvc_is_the_main_process_and_the_jvm_below_it_gives_the_dump(tmp_path: 
         assert tomcat.make().is_main(main)
         assert not tomcat.make().is_main(look(jvm))  # type: ignore[arg-type]
         assert "-Dhttp.extra=1" in main.argv
-        tomcat.make().before_kill(main)
+        tomcat.make().before_kill(main, LONG)
         assert any("Full thread dump" in line for line in tomcat.lines())
         os.kill(main.pid, signal.SIGKILL)
         os.waitpid(main.pid, 0)

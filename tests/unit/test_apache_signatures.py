@@ -132,6 +132,10 @@ FROM_SOURCES = [
     ("AH00060: seg fault or similar nasty error detected in the parent process", "parent-crash"),
     ("AH10392: children are killed successively!", "child-kill-storm"),
     ("(111)Connection refused: AH00957: http: attempt to connect to 127.0.0.1:8080 (localhost) failed", "backend-down"),
+    (
+        "(EAI 2)Name or service not known: [client ::1] AH00898: DNS lookup failure for: a.invalid returned by /app/",
+        "name-resolution",
+    ),
 ]
 
 
@@ -140,6 +144,20 @@ def test_lines_of_the_sources_name_their_cause(line: str, cause: str) -> None:
     fault = Apache({}).explain([line], "it fell")
     assert fault is not None
     assert fault.cause == cause
+
+
+def test_a_missing_key_is_named_though_apache_says_it_in_two_lines() -> None:
+    lines = [
+        "AH00526: Syntax error on line 28 of /tmp/httpd.conf:",
+        "SSLCertificateKeyFile: file '/tmp/key.pem' does not exist or is empty",
+    ]
+    fault = Apache({}).explain(lines, "start failed")
+    assert fault is not None
+    assert (fault.cause, fault.reason) == (
+        "certificate-or-key",
+        "start failed: certificate-or-key at /tmp/httpd.conf:28",
+    )
+    assert fault.proof == " ".join(lines)
 
 
 def test_a_syntax_error_names_file_and_line_and_keeps_the_sentence_of_the_next_line() -> None:

@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from cluster_glue.diagnosis.signals import FILTER, Signal, SignalTrace, filter_o
 from cluster_glue.diagnosis.tracefs import in_initial_pid_namespace
 from ocf.faults import Fault, Kind
 from tests.koboshi_daemon import KOBOSHI
+from tests.waiting import eventually
 
 FAULT = Fault("killed", Kind.RESOURCE, "it was killed", "SIGKILL", "ask")
 EVIDENCE = Evidence(DIED, {"log": Item(("a line",)), "kernel": Item(absent="forbidden")})
@@ -165,3 +167,27 @@ def test_the_doctor_says_what_is_here_and_leaves_nothing() -> None:
     assert all(one["available"] == (not one["problem"]) for one in found.values())
     table = subprocess.run([KOBOSHI, "doctor"], capture_output=True, text=True, timeout=60, check=True).stdout
     assert "WHAT IT COSTS TO BE WITHOUT" in table and "tracefs" in table
+
+
+def test_two_who_keep_the_same_incident_at_once_never_leave_a_mixture(tmp_path: Path) -> None:
+    shelf, end = Shelf(tmp_path / "evidence"), threading.Event()
+
+    def keep(size: int) -> None:
+        evidence = Evidence(DIED, {"log": Item(tuple("x" * 50 for _ in range(size)))})
+        while not end.is_set():
+            shelf.keep("web-1", evidence, Fault("killed", Kind.RESOURCE, "y" * size), 1.0)
+
+    threads = [threading.Thread(target=keep, args=(size,)) for size in (10, 3000)]
+    for thread in threads:
+        thread.start()
+    try:
+        eventually((shelf.path("web-1") / "index.json").exists, what="the first index")
+        for _ in range(300):
+            index = json.loads((shelf.path("web-1") / "index.json").read_text())
+            assert len(index["reason"]) in (10, 3000)
+            assert len((shelf.path("web-1") / "log.txt").read_text().splitlines()) in (10, 3000)
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join()
+    assert {path.name for path in shelf.path("web-1").iterdir()} == {"index.json", "log.txt"}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from bench.causes.faults import FAULTS
 from cluster_glue.diagnosis.causes import LAST, STRONG, WEAK
 from resource_agents.server import load
+from tests.house import text_of
 
 
 def test_at_least_thirty_faults_are_really_made() -> None:
@@ -13,7 +16,8 @@ def test_at_least_thirty_faults_are_really_made() -> None:
 
 
 def test_every_expected_cause_is_one_that_can_be_named() -> None:
-    ruled = {rule.cause for rule in (*STRONG, *WEAK, *LAST)} | {""}
+    sensed = set(re.findall(r"^   \* - ``([a-z-]+)``", text_of("docs/sockets.rst"), re.MULTILINE))
+    ruled = {rule.cause for rule in (*STRONG, *WEAK, *LAST)} | sensed | {""}
     for fault in FAULTS:
         known = ruled | {signature.cause for signature in load(fault.server).signatures}
         assert set(fault.right) <= known, fault.name

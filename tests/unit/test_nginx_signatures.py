@@ -109,6 +109,10 @@ FROM_SOURCES = [
     (f'{NOW} [emerg] 7#7: mkdir() "/var/lib/nginx/body" failed (2: No such file or directory)', "temp-dir"),
     (f"{NOW} [emerg] 7#7: mmap(1048576) failed (12: Cannot allocate memory)", "out-of-memory"),
     (f"{NOW} [error] 7#7: *1 no live upstreams while connecting to upstream, client: ::1", "backend-down"),
+    (
+        f"{NOW} [error] 7#7: *31 back.invalid could not be resolved (110: Operation timed out), client: ::1",
+        "name-resolution",
+    ),
 ]
 
 
