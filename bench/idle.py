@@ -59,11 +59,6 @@ class Sleepers(Koboshi):
         remembered = self.record(name)["remembered"]
         return Identity(**remembered["main"])
 
-    def restarts(self, name: str) -> list[float]:
-        """The times of a resource's restarts (CLOCK_BOOTTIME)."""
-        found = self.saved(name).get("restarts")
-        return list(found) if isinstance(found, list) else []
-
 
 def idle(stage: Stage) -> Iterator[Line]:
     """CPU in windows of a second, and memory at the end, for each number of resources."""

@@ -89,8 +89,11 @@ class Koboshi(Keeper):
     def start(self) -> Identity:
         env = {name: value for name, value in os.environ.items() if not name.startswith(("KOBOSHI_", "NOTIFY_"))}
         env |= {"KOBOSHI_RUNTIME_DIR": str(self.folder / "run"), "KOBOSHI_STATE_DIR": str(self.folder / "state")}
-        program = Path(sys.executable).parent / "koboshi"
-        return launch([str(program), "run", "-c", str(self.config)], self.output, env)
+        return launch([*self.program(), "run", "-c", str(self.config)], self.output, env)
+
+    def program(self) -> list[str]:
+        """koboshi's command line."""
+        return [str(Path(sys.executable).parent / "koboshi")]
 
     def ready(self, site: Site, since: float) -> None:
         until(lambda: self.saved(self.names[site.port]).get("phase") == "up", 30.0, f"koboshi's 'up' for {site.kind}")
@@ -106,6 +109,20 @@ class Koboshi(Keeper):
     def saved(self, resource: str) -> dict[str, Any]:
         """The state of a resource as it was saved last."""
         return dict(self.record(resource).get("state", {}))
+
+    def restarts(self, name: str) -> list[float]:
+        """The times of a resource's restarts (CLOCK_BOOTTIME)."""
+        found = self.saved(name).get("restarts")
+        return list(found) if isinstance(found, list) else []
+
+
+class Undiagnosed(Koboshi):
+    """The same without a look at why a server fell."""
+
+    name = "koboshi, no evidence"
+
+    def program(self) -> list[str]:
+        return [sys.executable, "-P", str(Path(__file__).with_name("undiagnosed.py"))]
 
 
 class Supervisord(Keeper):

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from cluster_glue.messages import sanitise
 from cluster_glue.recovery.model import Tell
+from ocf.environment import instance_of
 
 #: Whose alerts are heard besides root's and our own.
 CLUSTER_USER: Final = "hacluster"
@@ -63,7 +64,8 @@ def told(alert: Mapping[str, str]) -> tuple[str, str]:
             task = alert.get("task", "?")
             every = f" every {int(interval) / 1000:g} s" if (interval := alert.get("interval", "0")).isdigit() else ""
             every = every if interval not in ("", "0") else ""
-            return alert.get("rsc", "").split(":")[0], f"{task}{every} on {node}: {description or alert.get('rc', '?')}"
+            resource = instance_of(alert["rsc"]) if alert.get("rsc") else ""
+            return resource, f"{task}{every} on {node}: {description or alert.get('rc', '?')}"
         case "attribute":
             name = alert.get("attribute_name", "")
             resource = name.removeprefix("koboshi-") if name.startswith("koboshi-") else ""

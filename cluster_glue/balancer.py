@@ -94,6 +94,11 @@ class Balancer:
             self._draining.add(name)
         return known
 
+    def drain_wait(self, name: str) -> float:
+        """Seconds between saying so and a stop that was asked for."""
+        resource = self._config().resources.get(name)
+        return resource.glue.drain_wait if resource else 0.0
+
     def attend(self, watch: Watch) -> None:
         """A new start ends the draining."""
         if watch.state.phase in (Phase.STARTING, Phase.IDLE):

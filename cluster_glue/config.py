@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -99,7 +99,10 @@ class _Check:
         return ResourceCheck(name, table, self._say).resource()
 
     def _check_glue(self, resources: dict[str, ResourceConfig], settings: Settings) -> None:
-        """What a resource asks of its clusterware must be something that this clusterware can do."""
+        """What a resource asks of its clusterware must be something that this clusterware can do.
+
+        Where there is somewhere to go, a resource that says nothing goes there when restarts cannot help.
+        """
         doors: dict[str, str] = {}
         for name, resource in resources.items():
             chosen = resource.glue.connector or settings.connector
@@ -108,6 +111,9 @@ class _Check:
                 self._say(f"{values.shown(chosen)} is none of them", remedy, *_at(name, "connector"))
                 continue
             able = clusterware.load(chosen)
+            if "failover" in able.escalations and "on_exhausted" not in self._table("resource")[name]:
+                policy = replace(resource.policy, on_exhausted="failover")
+                resource = resources[name] = replace(resource, policy=policy)
             if resource.policy.on_exhausted not in able.escalations:
                 problem = f"{able.title} cannot do {resource.policy.on_exhausted!r}"
                 self._say(problem, f"valid: {', '.join(able.escalations)}", *_at(name, "on_exhausted"))

@@ -121,7 +121,9 @@ class Daemon:
         self._alerts = Alerts(self.runtime, self._journal.last_incident, self._tell)
         self.balancer = Balancer(self.engine, lambda: self.config, self._tell)
         sensors = Sensors(self.engine, diagnosis.tell, diagnosis.examine)
-        self.ocf = OcfService(self.engine, self.runtime, self._journal.last_incident, self._tell)
+        self.ocf = OcfService(
+            self.engine, self.runtime, self._journal.last_incident, self._tell, self.balancer.drain_wait
+        )
         self.engine.observers += [sensors, diagnosis, self.ocf, self.connectors, self.balancer]
         control = Control(self.runtime / "control.sock", Answers(self).answer)
         await control.start()

@@ -89,7 +89,7 @@ _ENTRIES = (
             "Read the proof and the server's error log; koboshi tries again while the budget lasts."),
     Message("KOB119", "stop-failed", "crit", "Something of the server could not be ended, so nothing may be started.",
             "End what the sentence names (a process in state D waits for its disk), then `koboshi clear RESOURCE`."),
-    Message("KOB120", "sighting", "warning", "A look at the server's processes or sockets showed something odd.",
+    Message("KOB120", "sighting", "warning", "A look at the server's processes, sockets or log showed something odd.",
             "Nothing at once: a sighting alone restarts nothing. If it comes often, look at what the sentence names."),
     Message("KOB121", "blocked", "error", "Something else stands in the way of the start; no restart helps.",
             "Move what the sentence names out of the way; koboshi starts the server as soon as its way is free."),
@@ -115,7 +115,7 @@ _ENTRIES = (
     Message("KOB312", "normal", "notice", "The server answers as it should again; nothing was restarted.", "Nothing."),
     Message("KOB313", "adopted", "info", "koboshi found the server running and watches it without touching it.",
             "Nothing."),
-    Message("KOB314", "eased", "notice", "Something odd about sockets, descriptors or the machine is over.",
+    Message("KOB314", "eased", "notice", "Something odd about sockets, descriptors, the log or the machine is over.",
             "Nothing."),
     Message("KOB410", "exhausted", "crit", "The restarts of the window are spent and the server is still down.",
             "Mend the cause (`koboshi why`), then `koboshi clear RESOURCE`."),
@@ -186,8 +186,9 @@ def sanitise(text: str | bytes, limit: int = 500) -> str:
     text = text[:enough]
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
-    text = _ESCAPES.sub("", text)
-    line = _SPACES.sub(" ", "".join(_harmless(char) for char in text)).strip()
+    if not text.isprintable():
+        text = "".join(_harmless(char) for char in _ESCAPES.sub("", text))
+    line = _SPACES.sub(" ", text).strip()
     if cut or len(line) > limit:
         line = line[: limit - 1] + "…"
     return line

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Literal
 
-from cluster_glue.ocf_requests import REPAIR_TIME
 from cluster_glue.recovery.policy import Policy
 from cluster_glue.recovery.thresholds import Thresholds
 from ocf.declarations import Parameter
 from ocf.metadata import Agent, xml
+from resource_agents.numbers import REPAIR_TIME
 from resource_agents.server import Server, load, names
 
 LAYER = (

@@ -18,16 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from cluster_glue import ocf_requests
-from cluster_glue.ocf_requests import FIRST_LEASE, WRONG, Mandated
+from cluster_glue.ocf_requests import WRONG, Mandated
 from cluster_glue.ocf_status import StatusFiles
 from cluster_glue.recovery.engine import Engine, Watch, now
 from cluster_glue.recovery.model import IN_FLIGHT, Phase, Renewed, StartAsked, StopAsked, Tell, Wanted
 from cluster_glue.recovery.policy import PolicyError
 from ocf.conditions import Verdict
 from ocf.faults import Kind
-from resource_agents import mandates
+from resource_agents import mandates, memory
 from resource_agents.families import find_main
-from resource_agents.memory import keep_group
+from resource_agents.numbers import FIRST_LEASE
 
 #: Seconds between two looks at mandates, leases and status files.
 EVERY = 0.5
@@ -53,12 +53,21 @@ class _Ours:
 
 
 class OcfService:
-    """All resources that a cluster has handed over. ``last_incident`` gives a resource's latest incident number."""
+    """All resources that a cluster has handed over.
+
+    ``last_incident`` gives a resource's latest incident number, ``drain_wait`` the seconds that its load balancer gets.
+    """
 
     def __init__(
-        self, engine: Engine, runtime: Path, last_incident: Callable[[str], int], tell: Callable[[str, Tell], None]
+        self,
+        engine: Engine,
+        runtime: Path,
+        last_incident: Callable[[str], int],
+        tell: Callable[[str, Tell], None],
+        drain_wait: Callable[[str], float],
     ) -> None:
         self._engine, self._runtime, self._last_incident, self._tell = engine, runtime, last_incident, tell
+        self._drain_wait = drain_wait
         mandates.folder(runtime).mkdir(mode=0o700, exist_ok=True)
         self._files = StatusFiles(mandates.folder(runtime))
         self._ours: dict[str, _Ours] = {}
@@ -182,10 +191,11 @@ class OcfService:
         stamp = _stamp(path)
         mandated = ocf_requests.read(mandates.read(path))
         name = mandated.config.name
-        self._engine.add(mandated.config, self._last_incident(name), str(path))
+        spent = memory.spent(self._runtime, name)
+        self._engine.add(mandated.config, self._last_incident(name), str(path), spent)
         watch = self._engine.watches[name]
         ours = self._ours[name] = _Ours(watch, mandated, path, stamp)
-        keep_group(self._runtime, name, watch.group)
+        memory.keep_group(self._runtime, name, watch.group)
         self.attend(watch)
         return ours
 
@@ -225,7 +235,7 @@ class OcfService:
             ours.down_since = None
         elif ours.down_since is None:
             ours.down_since = now()
-        self._files.show(watch)
+        self._files.show(watch, self._drain_wait(watch.name))
 
     def leave(self, watch: Watch) -> None:
         """It is ours no longer, or its parameters change."""

@@ -29,25 +29,24 @@ class StatusFiles:
         self._leases: dict[str, int] = {}
         self._me = look(os.getpid())
 
-    def show(self, watch: Watch) -> None:
-        """Write the status file of ``watch``, or take it away."""
+    def show(self, watch: Watch, drain_wait: float = 0.0) -> None:
+        """Write the status file of ``watch``, or take it away; ``drain_wait`` (seconds) is what a stop has to know."""
         state, main = watch.state, watch.remembered
         healthy = state.phase is Phase.UP and not state.failures and state.fault is None
         if not healthy or main is None or self._me is None:
             self.hide(watch.name)
             return
         until = int(time.clock_gettime(time.CLOCK_BOOTTIME)) + HOLDS
-        path = self._directory / f"{watch.name}.status"
-        fresh = path.with_name(f"{path.name}.fresh")
-        with suppress(OSError):
-            line = f"{until} {main.main.pid} {main.main.start} {self._me.pid} {self._me.start}\n"
-            fresh.write_text(line, encoding="ascii")
-            fresh.replace(path)
+        line = f"{until} {main.main.pid} {main.main.start} {self._me.pid} {self._me.start}\n"
+        self._write(f"{watch.name}.status", line)
+        if drain_wait:
+            self._write(f"{watch.name}.drain", f"{drain_wait:g}\n")
 
     def hide(self, name: str) -> None:
-        """No status any more."""
-        with suppress(OSError):
-            (self._directory / f"{name}.status").unlink(missing_ok=True)
+        """No status any more: there is nothing healthy to speak of, nor to drain."""
+        for suffix in ("status", "drain"):
+            with suppress(OSError):
+                (self._directory / f"{name}.{suffix}").unlink(missing_ok=True)
 
     def renewal(self, name: str) -> tuple[float, float] | None:
         """Interval and timeout (seconds) of a monitor that read the file since the last look; None: there was none."""
@@ -59,3 +58,10 @@ class StatusFiles:
                 interval, timeout = path.read_text(encoding="ascii").split()
                 return int(interval) / 1000, int(timeout) / 1000
         return None
+
+    def _write(self, name: str, text: str) -> None:
+        path = self._directory / name
+        fresh = path.with_name(f"{name}.fresh")
+        with suppress(OSError):
+            fresh.write_text(text, encoding="ascii")
+            fresh.replace(path)

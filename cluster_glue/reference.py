@@ -9,7 +9,7 @@ from cluster_glue.config_model import Settings
 from cluster_glue.glue_model import Glue
 from cluster_glue.recovery.policy import GRACE, Policy
 from cluster_glue.recovery.thresholds import Thresholds
-from cluster_glue.values import UNITS
+from ocf.durations import UNITS
 
 
 def configuration_page() -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import time
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
@@ -21,8 +20,11 @@ from cluster_glue.config_model import Config, ResourceConfig
 from cluster_glue.connectors.clusterware import Clusterware, Subject, load
 from ocf.conditions import Verdict
 from ocf.environment import Call
-from resource_agents import entry, mandates
+from resource_agents import entry, mandates, memory
 from resource_agents.daemon_client import wake
+
+#: What koboshi says when it has given up.
+BEYOND_REPAIR = frozenset({"exhausted", "hopeless", "misconfigured"})
 
 
 class Unknown(LookupError):
@@ -36,8 +38,11 @@ def command() -> str:
 
 
 def values_of(resource: ResourceConfig) -> dict[str, str]:
-    """Everything that a mandate says of a resource: its agent's parameters, and the numbers that are not defaults."""
-    told = dict(resource.values)
+    """Everything that a mandate says of a resource: its agent's parameters, and the numbers that are not defaults.
+
+    What is done at the end is always said, as a mandate's own default is another one.
+    """
+    told = {**resource.values, "on_exhausted": resource.policy.on_exhausted}
     for numbers in (resource.policy, resource.thresholds):
         for item in fields(numbers):
             value = getattr(numbers, item.name)
@@ -72,15 +77,28 @@ class Scripted:
         """Start it and wait until it serves, within ``timeout`` seconds."""
         return self._perform("start", timeout)
 
-    def stop(self, timeout: float, hurried: bool = False) -> Verdict:
-        """Stop it. Its load balancer hears of it first, unless somebody waits for the service on another node."""
-        if not hurried and self.given:
-            self._drain(timeout / 4)
-        return self._perform("stop", timeout)
+    def stop(self, timeout: float, hurried: bool = False, keeping: bool = False) -> Verdict:
+        """Stop it. Its load balancer hears of it first, unless somebody waits for the service on another node.
+
+        ``keeping``: the restarts that were spent are spent for the next start here as well.
+        """
+        name = self.resource.name
+        if hurried:
+            mandates.withdraw(self.runtime, name)
+        restarts = memory.spent(self.runtime, name) if keeping else ()
+        verdict = self._perform("stop", timeout)
+        memory.keep_spent(self.runtime, name, restarts)
+        return verdict
 
     def monitor(self, timeout: float, interval: float) -> Verdict:
-        """How it is, within ``timeout`` seconds; lets koboshi act for about three more ``interval``."""
-        return self._perform("monitor", timeout, interval)
+        """How it is, within ``timeout`` seconds; lets koboshi act for about three more ``interval``.
+
+        What is beyond repair is no failure to the cluster where ``on_exhausted`` wants no more than a report.
+        """
+        verdict = self._perform("monitor", timeout, interval)
+        if verdict.condition in BEYOND_REPAIR and self.resource.policy.on_exhausted == "report":
+            return Verdict("degraded", f"beyond repair here, and only reported, as on_exhausted says: {verdict.reason}")
+        return verdict
 
     def validate(self, timeout: float) -> Verdict:
         """Whether it could run on this machine: parameters, software, and the server's own configuration test."""
@@ -96,14 +114,6 @@ class Scripted:
         """Whether the administrator's flag file is there."""
         flag = self.resource.glue.maintenance_flag
         return bool(flag) and os.path.exists(flag)
-
-    def _drain(self, most: float) -> None:
-        seconds = min(self.resource.glue.drain_wait, most)
-        if seconds > 0:
-            with suppress(AskError):
-                request = {"do": "drain", "resource": self.resource.name}
-                if ask(self.runtime / "control.sock", request, 2.0).get("draining"):
-                    time.sleep(seconds)
 
     def _perform(self, action: str, timeout: float, interval: float = 0.0, level: int = 0) -> Verdict:
         name = self.resource.name

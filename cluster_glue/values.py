@@ -1,54 +1,28 @@
-"""Values as people write them: durations, numbers, and what becomes the text of an OCF parameter."""
+"""Values as people write them in a configuration file: numbers, and what becomes the text of an OCF parameter."""
 
 from __future__ import annotations
 
 import ipaddress
-import math
-import re
 from collections.abc import Callable
 from typing import Any, Final
 
-#: Seconds in each unit.
-UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-#: No number of a configuration is larger: thirty years in seconds.
-LARGEST: Final = 1e9
+from ocf.durations import LARGEST, ValueWrong, bounded, duration, shown
 
 #: A wait that grows by more than this from try to try is a slip of the pen, and its powers are no floats any more.
 LARGEST_FACTOR: Final = 1000
-
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?\s*(?:ms|s|m|h|d)\s*)+")
-
-
-class ValueWrong(ValueError):
-    """What is wrong with a value and how it should look; without its name."""
-
-
-def duration(value: object) -> float:
-    """Seconds in a number of seconds or a text such as ``500ms``, ``30m`` or ``1h30m``. Raises :class:`ValueWrong`."""
-    if isinstance(value, str):
-        text = value.strip().lower()
-        if _DURATION.fullmatch(text):
-            return _bounded(sum(float(number) * UNITS[unit] for number, unit in _PART.findall(text)), value)
-        if re.fullmatch(r"\d+(?:\.\d+)?", text):
-            return _bounded(float(text), value)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        return _bounded(float(min(value, 2 * LARGEST)), value)
-    raise ValueWrong(f'{shown(value)} is no time: write seconds (30) or text such as "500ms", "30m", "1h"')
 
 
 def number(value: object) -> float:
     """A number as it is. Raises :class:`ValueWrong`."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return _bounded(float(min(value, 2 * LARGEST)), value)
+        return bounded(float(min(value, 2 * LARGEST)), value)
     raise ValueWrong(f"{shown(value)} is no number: write it bare, without quotes")
 
 
 def whole(value: object) -> int:
     """A whole number. Raises :class:`ValueWrong`."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return int(_bounded(min(value, 2 * LARGEST), value))
+        return int(bounded(min(value, 2 * LARGEST), value))
     raise ValueWrong(f"{shown(value)} is no whole number: write it bare, without quotes and without a point")
 
 
@@ -100,26 +74,23 @@ def address(value: str) -> tuple[str, int]:
     return host, number_of
 
 
-def shown(value: object) -> str:
-    """A value for a message: as it would be written, but short."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, dict):
-        return "a table"
-    words = repr(value) if isinstance(value, str | int | float) else str(value)
-    return words if len(words) <= 60 else f"{words[:59]}…"
-
-
-def _bounded(result: float, value: object) -> float:
-    if math.isnan(result) or abs(result) > LARGEST:
-        raise ValueWrong(f"{shown(value)} is out of all bounds (at most {LARGEST:g})")
-    return result
-
-
 def _printable(value: str) -> str:
     for char in value:
         if (char < " " and char not in "\t\n") or char == "\x7f":
             raise ValueWrong(f"{shown(value)} holds the control character U+{ord(char):04X}")
     return value
+
+
+__all__ = [
+    "LARGEST_FACTOR",
+    "ValueWrong",
+    "address",
+    "duration",
+    "number",
+    "ocf_text",
+    "reader",
+    "shown",
+    "text",
+    "truth",
+    "whole",
+]

@@ -21,7 +21,10 @@ LONGEST_NAME = 64
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of an agent. ``timeout`` and ``interval`` are seconds; ``level`` is the depth of a monitor."""
+    """One call of an agent. ``timeout`` and ``interval`` are seconds; ``level`` is the depth of a monitor.
+
+    ``resource`` is the cluster's own name for what ``instance`` names in files; empty: it is the same.
+    """
 
     action: str
     instance: str
@@ -29,6 +32,7 @@ class Call:
     timeout: float = DEFAULT_TIMEOUT
     interval: float = 0.0
     level: int = 0
+    resource: str = ""
 
     @property
     def probe(self) -> bool:
@@ -52,6 +56,7 @@ def read(argv: list[str], env: Mapping[str, str]) -> Call:
         timeout=milliseconds / 1000 if milliseconds > 0 else DEFAULT_TIMEOUT,
         interval=max(0, _number(env.get(PREFIX + "CRM_meta_interval"))) / 1000,
         level=level,
+        resource=env.get("OCF_RESOURCE_INSTANCE", ""),
     )
 
 

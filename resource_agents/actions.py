@@ -113,7 +113,13 @@ class Actions:
         return look(self._server, self._call.level, self._patience)
 
     def validate(self) -> Verdict:
-        """Level 0: the parameters alone, which the server's own construction has done; 10: this machine as well."""
+        """Level 0: the parameters alone, the server's own and those of the recovery; 10: this machine as well.
+
+        The recovery's are judged with the time that the agent advises for a start, as a cluster's is not known here.
+        """
+        from resource_agents.numbers import declared_start, refuse
+
+        refuse(self._call.values, declared_start(self._kind.operations))
         if self._call.level < 10:
             return Verdict("done")
         missing = self._server.missing()

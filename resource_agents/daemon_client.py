@@ -1,4 +1,7 @@
-"""One exchange with the daemon over its Unix socket, and waking it. Standard library, as little of it as will do."""
+"""One exchange with the daemon over its Unix socket, and waking it. Standard library, as little of it as will do.
+
+To rouse it takes a millisecond: nobody waits until it listens, which may take seconds on a machine that is busy.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,34 @@ import os
 import signal
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ocf.programs import PLAIN_ENVIRONMENT, run
+from ocf.programs import PLAIN_ENVIRONMENT
+from resource_agents import mandates
 
 #: Bytes of the longest reply.
 LONGEST = 1 << 20
 
 #: Seconds in which a daemon that lives answers "are you there", however busy the machine is.
 SIGN_OF_LIFE = 2.0
+
+#: Seconds between two attempts of monitors to rouse a daemon: one that cannot come up must not cost a start each time.
+SELDOM = 30.0
+
+#: Where systemd says that it runs, and where units are.
+SYSTEMD = "/run/systemd/system"
+UNITS = (
+    "/etc/systemd/system",
+    SYSTEMD,
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+
+#: Starts the unit, or the command where that fails; run by the shell, so that nobody waits for systemd.
+_BY_UNIT = 'systemctl start koboshi.service || exec "$0" run --under-cluster'
 
 
 class DaemonAbsent(Exception):
@@ -66,15 +87,10 @@ def exchange(runtime: Path, request: dict[str, Any], timeout: float, *, watched:
 
 
 def wake(runtime: Path, command: str, timeout: float) -> bool:
-    """Start the daemon by its systemd unit or by ``command``, out of our process group; True when it listens."""
+    """Rouse the daemon and wait for it; True when it listens within ``timeout`` seconds."""
     end = time.monotonic() + timeout
-    unit = Path("/run/systemd/system").is_dir() and "KOBOSHI_RUNTIME_DIR" not in os.environ
-    child = 0
-    if not (unit and run(["systemctl", "start", "koboshi.service"], timeout).ok):
-        if not command or not os.access(command, os.X_OK):
-            return False
-        child = _detach(command)
-    while time.monotonic() < end:
+    child = rouse(runtime, command)
+    while child is not None and time.monotonic() < end:
         try:
             exchange(runtime, {"do": "ping"}, SIGN_OF_LIFE)
         except DaemonAbsent:
@@ -87,13 +103,23 @@ def wake(runtime: Path, command: str, timeout: float) -> bool:
     return False
 
 
-def _detach(command: str) -> int:
-    """The daemon in a session of its own, with nothing of ours but settings of koboshi; its pid."""
+def rouse(runtime: Path, command: str) -> int | None:
+    """Have the daemon started by its systemd unit or by ``command``, in a session of its own, and wait for nothing.
+
+    The pid of what starts it; None when there is nothing to start it with. Raises ``OSError``.
+    """
+    unit = _has_unit()
+    if not unit and not os.access(command, os.X_OK):
+        return None
+    with suppress(OSError):
+        mandates.make_folder(runtime)
+        _roused(runtime).write_text(f"{time.monotonic()}\n")
     kept = {name: value for name, value in os.environ.items() if name.startswith("KOBOSHI_")}
     inherited = [int(name) for name in os.listdir("/proc/self/fd") if int(name) > 2]
+    argv = ["/bin/sh", "-c", _BY_UNIT, command] if unit else [command, "run", "--under-cluster"]
     return os.posix_spawn(
-        command,
-        [command, "run", "--under-cluster"],
+        argv[0],
+        argv,
         {**PLAIN_ENVIRONMENT, **kept},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
@@ -105,3 +131,28 @@ def _detach(command: str) -> int:
         setsigmask=[],
         setsigdef=(signal.SIGPIPE, signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD),
     )
+
+
+def remind(runtime: Path, command: str) -> bool:
+    """Rouse a daemon that died, unless somebody did so in the last :data:`SELDOM` seconds; whether one may be coming.
+
+    One that is a systemd unit is systemd's to start again, and the operator's to keep down. Raises ``OSError``.
+    """
+    if _has_unit():
+        return True
+    try:
+        lately = 0 <= time.monotonic() - float(_roused(runtime).read_text()) < SELDOM
+    except (OSError, ValueError):
+        lately = False
+    return lately or rouse(runtime, command) is not None
+
+
+def _has_unit() -> bool:
+    """Whether koboshi is a systemd unit of this machine; a masked one is one, too."""
+    if not os.path.isdir(SYSTEMD) or "KOBOSHI_RUNTIME_DIR" in os.environ:
+        return False
+    return any(os.path.lexists(f"{folder}/koboshi.service") for folder in UNITS)
+
+
+def _roused(runtime: Path) -> Path:
+    return mandates.folder(runtime) / "roused"

@@ -11,8 +11,7 @@ from collections.abc import Callable
 
 from ocf.conditions import Verdict
 from ocf.programs import run
-from resource_agents.http import Answer, ask_all
-from resource_agents.http import Verdict as Answered
+from resource_agents.http import WORKS, Answer, ask_all
 from resource_agents.patience import Patience
 from resource_agents.server import ConfigurationUnreadable, Server
 from resource_agents.starting import health
@@ -50,6 +49,6 @@ def _twice(ask: Callable[[float, float], Answer | None], patience: Patience, sha
     for _ in range(2):
         share = patience.left() / shares
         answer = ask(min(share, CONNECT), min(share, TOTAL))
-        if answer is None or answer.verdict is Answered.GOOD:
+        if answer is None or answer.verdict in WORKS:
             return ""
     return answer.detail if answer is not None else ""

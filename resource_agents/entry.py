@@ -2,7 +2,9 @@
 
 Run by the installed executables as ``python -I -S entry.py AGENT ACTION``. The daemon is a convenience, never a
 condition: when it does not answer within a short deadline the action is carried out in process, with the same verdicts.
-A stop asks nobody: it takes the mandate away, which ends the daemon's part at any rate, and does the work itself.
+Nothing waits for a daemon that sleeps: it is roused, and comes up beside the action; what a start has started meanwhile
+it then adopts. A stop takes the mandate away, which ends the daemon's part at any rate, and does the work itself; only
+a healthy server behind a load balancer is drained before.
 Exactly one ``ocf-exit-reason:`` line is printed for a failure, and it is the last one.
 """
 
@@ -10,6 +12,8 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +28,13 @@ from resource_agents.memory import recall
 
 if TYPE_CHECKING:
     from resource_agents.actions import Actions
+    from resource_agents.daemon_client import DaemonAbsent
 
 #: Seconds that the daemon has for an answer which it already knows.
 MONITOR_PATIENCE = 2.0
 
-#: Seconds that a daemon which has to be started may take until it listens, as long as the action has them.
-WAKING = 10.0
+#: Seconds that a monitor of what is down waits for a daemon which comes back, as long as the action has them.
+RETURN = 10.0
 
 #: The parameter that turns the daemon off.
 LOCAL_RECOVERY = "local_recovery"
@@ -63,6 +68,7 @@ class _Act:
         self._agent, self._call, self._env = agent, call, env
         self._runtime = Path(env.get("KOBOSHI_RUNTIME_DIR") or "/run/koboshi")
         self._recovers = truth(call.values.get(LOCAL_RECOVERY) or "true")
+        self._coming = False
 
     def perform(self) -> Verdict:
         match self._call.action:
@@ -88,24 +94,32 @@ class _Act:
     # -- the actions ---------------------------------------------------------------------------------------------------
 
     def _start(self) -> Verdict:
+        from resource_agents import numbers
+
         here = self._here()  # what is wrong in itself is refused before the daemon hears of it
         if not self._recovers:
             mandates.withdraw(self._runtime, self._call.instance)
             return here.start()
+        numbers.refuse(self._call.values, self._call.timeout)
         hopeless = here.cannot_start()
         if hopeless is not None:
             return hopeless
-        mandate = mandates.give(self._runtime, self._call.instance, self._mandate())
-        verdict = self._ask(self._runtime, here, mandate.name)
-        if verdict is not None:
-            return verdict
+        absent = self._absent()
+        if absent is None:
+            mandate = mandates.give(self._runtime, self._call.instance, self._mandate())
+            verdict = self._exchange(mandate.name, here.left(), watched=True)
+            if verdict is not None:
+                return verdict
         mandates.withdraw(self._runtime, self._call.instance)  # or it would be started twice
+        if absent is not None and not absent.silent:
+            self._rouse()
         verdict = here.start()
         if verdict.good:
             mandates.give(self._runtime, self._call.instance, self._mandate())
         return verdict
 
     def _stop(self) -> Verdict:
+        self._drain()
         mandates.withdraw(self._runtime, self._call.instance)
         try:
             return self._here(tolerant=True).stop()
@@ -115,8 +129,13 @@ class _Act:
             return Verdict("not-stopped", str(error))
 
     def _monitor(self) -> Verdict:
-        """The daemon's view where it has one; what it does not look at is looked at here."""
-        if mandates.current(self._runtime, self._call.instance) is not None:
+        """The daemon's view where it has one; what it does not look at is looked at here.
+
+        What is down, and whose daemon is down as well, is waited for: killed in the middle of a repair it finishes it,
+        and that is sooner than any move.
+        """
+        entrusted = mandates.current(self._runtime, self._call.instance) is not None
+        if entrusted:
             verdict = self._exchange("", min(MONITOR_PATIENCE, self._call.timeout / 4))
             if verdict is not None and (verdict.condition != "running" or self._call.level == 0):
                 return verdict
@@ -126,7 +145,10 @@ class _Act:
             if self._call.probe:
                 return Verdict("stopped")
             raise
-        return here.monitor()
+        verdict = here.monitor()
+        if entrusted and self._coming and verdict.condition in ("stopped", "failed"):
+            return self._awaited() or verdict
+        return verdict
 
     def _reload(self) -> Verdict:
         verdict = self._here().reload()
@@ -148,21 +170,56 @@ class _Act:
         return {
             "agent": self._agent,
             "instance": self._call.instance,
+            "resource": self._call.resource or self._call.instance,
             "values": dict(self._call.values),
             "timeout": self._call.timeout,
         }
 
-    def _ask(self, runtime: Path, here: Actions, mandate: str) -> Verdict | None:
-        """The daemon's answer to a start, waking it where it sleeps; None when there is none."""
-        from resource_agents.daemon_client import DaemonAbsent, exchange, wake
+    def _absent(self) -> DaemonAbsent | None:
+        """Why the daemon is not to be asked; None when it listens."""
+        from resource_agents.daemon_client import DaemonAbsent, exchange
 
         try:
-            exchange(runtime, {"do": "ping"}, MONITOR_PATIENCE)
+            exchange(self._runtime, {"do": "ping"}, MONITOR_PATIENCE)
         except DaemonAbsent as absent:
-            command = self._env.get("KOBOSHI_COMMAND", "")
-            if absent.silent or not wake(runtime, command, min(WAKING, self._call.timeout / 2)):
-                return None
-        return self._exchange(mandate, here.left(), watched=True)
+            return absent
+        return None
+
+    def _drain(self) -> None:
+        """Let the daemon tell the load balancer, and wait as long as it was told to; a quarter of the time at most."""
+        seconds = min(mandates.drain_wait(self._runtime, self._call.instance), self._call.timeout / 4)
+        if not seconds > 0:
+            return
+        from resource_agents.daemon_client import DaemonAbsent, exchange
+
+        end = time.monotonic() + seconds
+        with suppress(DaemonAbsent):
+            if exchange(self._runtime, {"do": "drain", "resource": self._call.instance}, seconds).get("draining"):
+                time.sleep(max(0.0, end - time.monotonic()))
+
+    def _rouse(self) -> None:
+        """Let the daemon come up beside us."""
+        from resource_agents.daemon_client import rouse
+
+        with suppress(OSError):  # without it everything is done here
+            rouse(self._runtime, self._env.get("KOBOSHI_COMMAND", ""))
+
+    def _remind(self) -> bool:
+        """Let a daemon that died come up again beside us; whether one may be coming."""
+        from resource_agents.daemon_client import remind
+
+        with suppress(OSError):
+            return remind(self._runtime, self._env.get("KOBOSHI_COMMAND", ""))
+        return False
+
+    def _awaited(self) -> Verdict | None:
+        """What the daemon says when it is back; None when it does not come."""
+        end = time.monotonic() + min(RETURN, self._call.timeout / 2)
+        verdict = None
+        while verdict is None and self._coming and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, 0.05))
+            verdict = self._exchange("", min(MONITOR_PATIENCE, max(0.05, left)))
+        return verdict
 
     def _exchange(self, mandate: str, patience: float, watched: bool = False) -> Verdict | None:
         """What the daemon answers; None when it does not, so that the work is done here."""
@@ -179,7 +236,8 @@ class _Act:
         }
         try:
             reply = exchange(self._runtime, request, patience, watched=watched)
-        except DaemonAbsent:
+        except DaemonAbsent as absent:
+            self._coming = not absent.silent and self._recovers and self._remind()
             return None
         condition = str(reply.get("condition", ""))
         return Verdict(condition, str(reply.get("reason", ""))) if condition in CONDITIONS else None

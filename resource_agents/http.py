@@ -13,10 +13,10 @@ import time
 
 from resource_agents.http_target import BadRequest, Endpoint, resolve
 from resource_agents.http_tls import TlsFailed
-from resource_agents.http_wire import Answer, Conversation, Verdict, begin
+from resource_agents.http_wire import WORKS, Answer, Conversation, Verdict, begin
 from resource_agents.server import Address, Exchange, Request
 
-__all__ = ["Answer", "Verdict", "ask", "ask_all", "connect_only", "judge"]
+__all__ = ["WORKS", "Answer", "Verdict", "ask", "ask_all", "connect_only", "judge"]
 
 _REFUSED = frozenset({errno.ECONNREFUSED, errno.ENOENT})
 _LATE = frozenset({errno.ETIMEDOUT, errno.EAGAIN})

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 class TlsFailed(Exception):
-    """The handshake or the certificate failed; the message says how."""
+    """The handshake failed; the message says how."""
+
+
+class Untrusted(TlsFailed):
+    """The certificate is not valid, expired for example: no restart of the server mends that."""
 
 
 @lru_cache(maxsize=2)
@@ -89,7 +93,7 @@ class Tls:
         except ssl.SSLWantReadError:
             return False
         except ssl.SSLCertVerificationError as error:
-            raise TlsFailed(f"its certificate is not valid: {error.verify_message}") from None
+            raise Untrusted(f"its certificate is not valid: {error.verify_message}") from None
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
             raise  # the other side closed: what that means is not for the handshake to say
         except ssl.SSLError as error:

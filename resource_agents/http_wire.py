@@ -15,7 +15,7 @@ from enum import Enum
 
 from resource_agents.http_body import BadAnswer, Body, printable
 from resource_agents.http_target import BadRequest, Endpoint, Target, locate, nearby, request_bytes
-from resource_agents.http_tls import Tls, TlsFailed
+from resource_agents.http_tls import Tls, TlsFailed, Untrusted
 from resource_agents.server import Exchange, Request
 
 #: Bytes of status line and headers, interim (1xx) answers included, after which it is no answer any more.
@@ -34,7 +34,12 @@ class Verdict(Enum):
     MUTE = "mute"  # connected, but no whole answer in time
     CUT = "cut"  # closed or reset before the answer was whole
     WRONG = "wrong"  # an answer, but not the one expected, or not HTTP
+    UNTRUSTED = "untrusted"  # it works, but its certificate is not valid, and the check asks for one that is
     OURS = "ours"  # we could not ask: nothing is proved
+
+
+#: What shows that the server works.
+WORKS = frozenset({Verdict.GOOD, Verdict.UNTRUSTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +157,7 @@ class HttpConversation(Conversation):
         try:
             return self._tls.send(data)
         except TlsFailed as error:
-            self.conclude(Verdict.WRONG, f"speaks no TLS that we understand: {error}")
+            self._no_tls(error)
             return b""
 
     def receive(self, data: bytes) -> None:
@@ -166,9 +171,15 @@ class HttpConversation(Conversation):
             if closed and self.verdict is None:
                 self._read(b"")
         except TlsFailed as error:
-            self.conclude(Verdict.WRONG, f"speaks no TLS that we understand: {error}")
+            self._no_tls(error)
         except BadAnswer as error:
             self.conclude(Verdict.WRONG, str(error))
+
+    def _no_tls(self, error: TlsFailed) -> None:
+        if isinstance(error, Untrusted):
+            self.conclude(Verdict.UNTRUSTED, f"cannot be trusted: {error}")
+        else:
+            self.conclude(Verdict.WRONG, f"speaks no TLS that we understand: {error}")
 
     def silence(self) -> str:
         if self._tls is not None and not self._tls.ready:

@@ -22,6 +22,12 @@ def folder(runtime: Path) -> Path:
     return runtime / "ocf"
 
 
+def make_folder(runtime: Path) -> None:
+    """See that there is a place for mandates, for our own eyes only. Raises ``OSError``."""
+    runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder(runtime).mkdir(mode=0o700, exist_ok=True)
+
+
 def current(runtime: Path, instance: str) -> Path | None:
     """The mandate for ``instance``; None when there is none."""
     return next((path for name, path in every(runtime) if name == instance), None)
@@ -42,8 +48,7 @@ def give(runtime: Path, instance: str, request: Mapping[str, Any]) -> Path:
     if known is not None and read(known) == request:
         return known
     withdraw(runtime, instance)
-    runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder(runtime).mkdir(mode=0o700, exist_ok=True)
+    make_folder(runtime)
     path = folder(runtime) / f"{instance}@{time.clock_gettime_ns(time.CLOCK_BOOTTIME):x}.json"
     _write(path, request)
     return path
@@ -59,8 +64,15 @@ def withdraw(runtime: Path, instance: str) -> None:
     for name, path in list(every(runtime)):
         if name == instance:
             path.unlink(missing_ok=True)
-    for suffix in ("status", "lease"):
+    for suffix in ("status", "lease", "drain"):
         (folder(runtime) / f"{instance}.{suffix}").unlink(missing_ok=True)
+
+
+def drain_wait(runtime: Path, instance: str) -> float:
+    """Seconds that a load balancer gets before a stop, as the daemon has left word; 0.0 where nobody has to know."""
+    with suppress(OSError, ValueError):
+        return max(0.0, float((folder(runtime) / f"{instance}.drain").read_text(encoding="ascii")))
+    return 0.0
 
 
 def read(path: Path) -> dict[str, Any]:

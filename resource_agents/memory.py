@@ -50,6 +50,27 @@ def keep(runtime: Path, instance: str, remembered: Remembered | None) -> None:
         fresh.replace(path)
 
 
+def spent(runtime: Path, instance: str) -> tuple[float, ...]:
+    """When the restarts of its budget were made (seconds since this boot): as saved last, else as kept over a stop."""
+    for path in (_path(runtime, instance), _spent_path(runtime, instance)):
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            record = json.loads(path.read_text(encoding="utf-8"))
+            if record["boot"] == _boot():
+                return tuple(float(time) for time in record["state"]["restarts"])
+    return ()
+
+
+def keep_spent(runtime: Path, instance: str, restarts: tuple[float, ...]) -> None:
+    """Remember a budget beyond the stop that ends all other memory; none of it: forget what was kept before."""
+    path = _spent_path(runtime, instance)
+    with suppress(OSError):
+        if not restarts:
+            path.unlink(missing_ok=True)
+            return
+        record = {"boot": _boot(), "state": {"restarts": restarts}}
+        path.write_text(json.dumps(record), encoding="utf-8")
+
+
 def group_of(runtime: Path, instance: str) -> Cgroup | None:
     """The control group that the daemon or an earlier action made for it, else the one that we would make.
 
@@ -69,6 +90,10 @@ def keep_group(runtime: Path, instance: str, group: Cgroup | None) -> None:
             return
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.write_text(str(group.path), encoding="utf-8")
+
+
+def _spent_path(runtime: Path, instance: str) -> Path:
+    return runtime / "ocf" / f"{instance}.spent"
 
 
 def _group_path(runtime: Path, instance: str) -> Path:

@@ -76,7 +76,9 @@ class Layout:
 
     ``request`` and every one of ``exchanges`` must succeed in a healthy server; without both, a listener is enough.
     ``files`` are all configuration files that were read (a change of one may mend a broken configuration),
-    ``semaphores`` whether the server may leave SysV semaphore sets of ``user`` behind.
+    ``semaphores`` whether the server may leave SysV semaphore sets of ``user`` behind. ``writes`` are files without
+    which it does not start when they cannot be opened for writing, ``names`` those by which TLS clients ask for it,
+    each with the address.
     """
 
     addresses: tuple[Address, ...] = ()
@@ -87,6 +89,8 @@ class Layout:
     exchanges: tuple[Exchange, ...] = ()
     files: tuple[str, ...] = ()
     semaphores: bool = False
+    writes: tuple[str, ...] = ()
+    names: tuple[tuple[Address, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +119,15 @@ class Rung:
 class Signature:
     """A line of the server's own output that names a cause. ``pattern`` is searched in one line at a time.
 
-    Its groups called ``file`` and ``line``, where it has them, are the place that the reason names.
+    Its groups called ``file`` and ``line``, where it has them, are the place that the reason names. An ``omen`` is told
+    even while the server answers.
     """
 
     pattern: str
     cause: str
     kind: Kind
     advice: str = ""
+    omen: bool = False
 
 
 class ConfigurationUnreadable(Exception):
@@ -251,8 +257,8 @@ class Server(ABC):
         """Processes whose SIGKILL mends a stall, as a healthy parent replaces them; empty: only a restart helps."""
         return ()
 
-    def before_kill(self, main: Process | None) -> None:  # noqa: B027 - a hook that most servers leave empty
-        """Last words before SIGKILL, such as a thread dump; must be quick and must not raise."""
+    def before_kill(self, main: Process | None, seconds: float) -> None:  # noqa: B027 - a hook that most servers leave empty
+        """Last words before the first signal of a repair, or before SIGKILL, within ``seconds``; must not raise."""
 
     @property
     def forks(self) -> bool:

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ocf.faults import Fault, Kind, unknown
-from resource_agents import leftovers
+from resource_agents import leftovers, mounts
 from resource_agents.cgroups import Cgroup
 from resource_agents.checking import check
 from resource_agents.families import Remembered, find_main, layout_of, members, strangers
-from resource_agents.http import Answer, Verdict, ask_all, connect_only
+from resource_agents.http import WORKS, Answer, ask_all, connect_only
 from resource_agents.listeners import listening, on, sockets_of
 from resource_agents.logs import Log, tail
 from resource_agents.patience import Patience
@@ -33,6 +33,9 @@ SETTLE = 0.2
 
 #: Seconds that a server may take to appear after the command that launched it has ended.
 LAUNCH = 5.0
+
+#: Statuses by which a server blames what it forwards to, and seconds that this may come later than the server.
+GATEWAY, BACK_END = frozenset({502, 503, 504}), 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,10 @@ def _may_have_left_something(server: Server, remembered: Remembered | None, grou
 
 
 def obstacle(server: Server, remembered: Remembered | None, group: Cgroup | None) -> Fault | None:
-    """Who else holds one of its addresses, so that a start would fail; None: its way is free."""
+    """What would make a start fail: a read-only file system, or who else holds an address; None: its way is free."""
+    fault = mounts.read_only(mounts.real(layout_of(server).writes))
+    if fault is not None:
+        return replace(fault, reason=f"it cannot be started: {fault.reason}")
     if not on(layout_of(server).addresses, listening()):
         return None
     others = strangers(server, members(server, remembered, group))
@@ -148,6 +154,7 @@ class _Boot:
         self.server, self.kept, self.group, self.patience = server, kept, group, patience
         self.output, self.log = output, log
         self.answer: Answer | None = None
+        self._given, self._asked = patience.left(), log or Log(layout_of(server).error_log)
         self._launcher = server.forks and log is not None  # what was spawned is not the server itself
         self._pidfd = open_pidfd(kept.main)
         self._left_alone = 0.0
@@ -192,8 +199,16 @@ class _Boot:
 
     def _ready(self, waited: float) -> bool:
         self.answer = health(self.server, 1.0, max(0.05, min(5.0, self.patience.left())))
-        good = waited >= SETTLE if self.answer is None else self.answer.verdict is Verdict.GOOD
-        return good and _thief(self.server, self.kept, self.group) is None
+        good = waited >= SETTLE if self.answer is None else self.answer.verdict in WORKS
+        return (good or self._only_forwards()) and _thief(self.server, self.kept, self.group) is None
+
+    def _only_forwards(self) -> bool:
+        """Whether it runs and proves that others are to blame for its answer: no other start would be better."""
+        early = self._given - self.patience.left() < min(BACK_END, self._given / 2)
+        if early or self.answer is None or self.answer.status not in GATEWAY:
+            return False
+        fault = self.server.explain(self._asked.news(), "")
+        return fault is not None and fault.kind is Kind.DEPENDENCY
 
     def _failed(self, status: int | None) -> Fault:
         """Why it ended before it answered: its own words first."""

@@ -2,7 +2,8 @@
 
 It is cut from the time it was given and keeps a reserve for the last look. A stopped process (``T``) takes no TERM, so
 a family with one in it is killed at once. A dead main process has nobody to be gentle with: its orphans hold the port.
-A server that does not listen yet has nothing to finish, and gets TERM at once.
+A server that does not listen yet has nothing to finish, and gets TERM at once. The last words of one that is repaired
+are asked for before any signal: what shuts down shows no more what it hung in.
 Nothing that is not the server's is ever signalled (:mod:`resource_agents.families`).
 """
 
@@ -42,11 +43,13 @@ def stop(
         main = family[0] if family and server.is_main(family[0]) else None
         if family and main is None:
             notes += (f"orphans {_pids(family)}",)
-        if main is not None and gentle and not _any_stopped(family) and not _starting(server, family):
+        hears = main is not None and not _any_stopped(family)
+        gently = hears and gentle and not _starting(server, family)
+        if main is not None and gently:
             _climb_down(server, main, family, patience, reserve)
-        elif main is not None and not _any_stopped(family):
+        server.before_kill(main, patience.left(reserve) / 2)
+        if hears and not gently:
             _terminate(family, patience, min(TERM_SECONDS, patience.left(reserve) / 2))
-        server.before_kill(main)
         left = _kill_all(server, remembered, group, patience, reserve)
         if left:
             return _immortal(left), notes

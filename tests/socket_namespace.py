@@ -58,7 +58,7 @@ def flood(folder: Path) -> None:
         web.watch.server = web.watch.executor.make()
         web.sensor.watch(web.watch, os.getpid())
         for number in range(60):
-            os.write(tun, _syn("10.9.9.2", 20000 + number, "10.9.9.1", 8999))
+            os.write(tun, syn("10.9.9.2", 20000 + number, "10.9.9.1", 8999))
         web.until(lambda: web.said("degraded", "syn-flood"), "the flood's words")
         assert "port 8999" in web.said("degraded", "syn-flood")[0]
         assert web.posted == []
@@ -86,7 +86,7 @@ def _network(pid: int) -> str:
     return os.readlink(f"/proc/{pid}/ns/net")
 
 
-def _syn(source: str, port: int, target: str, target_port: int) -> bytes:
+def syn(source: str, port: int, target: str, target_port: int) -> bytes:
     """An IPv4 packet that asks for a connection."""
     addresses = socket.inet_aton(source) + socket.inet_aton(target)
     tcp = struct.pack(">HHIIBBHHH", port, target_port, 1, 0, 5 << 4, 2, 64240, 0, 0)

@@ -1,9 +1,10 @@
 """A server of a test's own that does to its sockets what it is asked to: ``python -m tests.socket_server PORT...``.
 
 ``GET /`` answers 200 at once. Other paths, each answered before it is done: ``/hang`` accepts no more, ``/spin``
-accepts no more and computes, ``/files/N`` opens N files and keeps them, ``/threads/N`` begins N idle threads, ``/keep``
-never closes a connection again, ``/lose`` closes the listener of the last port. ``/slow/S`` is answered after S seconds
-by the only thread there is, which accepts nobody meanwhile.
+accepts no more and computes, ``/take/N`` accepts N more, reads nothing of them and hangs, ``/files/N`` opens N files
+and keeps them, ``/threads/N`` begins N idle threads, ``/keep`` never closes a connection again, ``/lose`` closes the
+listener of the last port. ``/slow/S`` is answered after S seconds by the only thread there is, which accepts nobody
+meanwhile.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ class Server:
     def obey(self, verb: str, number: int) -> None:
         match verb:
             case "hang":
+                threading.Event().wait()
+            case "take":
+                self.kept += [self.listeners[0].accept() for _ in range(number)]
                 threading.Event().wait()
             case "spin":
                 while True:

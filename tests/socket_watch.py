@@ -16,6 +16,7 @@ from cluster_glue.recovery.engine import Watch
 from cluster_glue.recovery.executor import Executor
 from cluster_glue.recovery.model import Event, Failed, Phase, State, Tell, Wanted
 from cluster_glue.recovery.policy import Policy
+from cluster_glue.recovery.sensors.listen_table import ListenTable
 from cluster_glue.recovery.sensors.sockets import Sockets
 from cluster_glue.recovery.thresholds import Thresholds
 from resource_agents.processes import Process, look
@@ -69,7 +70,8 @@ class Watched:
         self.watch = Watch(config, make(), executor, None, State(Wanted.UP, Phase.UP))
         self.told: list[Tell] = []
         self.posted: list[Failed] = []
-        self.sensor = Sockets(self._post, lambda _, tell: self.told.append(tell))
+        self.table = ListenTable()
+        self.sensor = Sockets(self._post, lambda _, tell: self.told.append(tell), self.table)
         self.sensor.watch(self.watch, self.main.pid)
         self.stack = ExitStack()
 
@@ -100,6 +102,7 @@ class Watched:
     def close(self) -> None:
         self.stack.close()
         self.sensor.close()
+        self.table.close()
         with suppress(ProcessLookupError):
             os.kill(self.identity.pid, signal.SIGKILL)
         with suppress(ChildProcessError):

@@ -39,7 +39,15 @@ def clusterpro_start(resource: str, file: Path | None, timeout: float) -> int:
         click.echo(plan.said)
     if not plan.act:
         return plan.status
-    return _clusterpro(file, resource, lambda one: one.start(timeout * 0.9))
+    return _clusterpro(file, resource, lambda one: _start(one, timeout * 0.9))
+
+
+def _start(one: Scripted, within: float) -> Verdict:
+    from cluster_glue.connectors.carrying import absent
+
+    if problem := absent(one.ware, one.subject):
+        complain(problem)
+    return one.start(within)
 
 
 @clusterpro.command("stop")
@@ -55,7 +63,7 @@ def clusterpro_stop(resource: str, file: Path | None, timeout: float) -> int:
     if not plan.act:
         return plan.status
     within = min(timeout * 0.9, HURRY) if plan.urgent else timeout * 0.9
-    return _clusterpro(file, resource, lambda one: one.stop(within, plan.urgent))
+    return _clusterpro(file, resource, lambda one: one.stop(within, plan.urgent, plan.keeps))
 
 
 @clusterpro.command("monitor")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Final, TypeVar
 
 import tenacity
 
-from cluster_glue.connectors.clusterware import Clusterware, Request
+from cluster_glue.connectors.clusterware import Clusterware, Request, Subject
 from ocf.programs import PLAIN_ENVIRONMENT, Finished, run
 
 T = TypeVar("T")
@@ -31,6 +32,15 @@ def environment(ware: Clusterware) -> dict[str, str]:
     first = [place for place in os.environ.get(PATH_VARIABLE, "").split(":") if place]
     path = ":".join([*first, PLAIN_ENVIRONMENT["PATH"], *ware.places])
     return {**PLAIN_ENVIRONMENT, "PATH": path}
+
+
+def absent(ware: Clusterware, subject: Subject) -> str:
+    """Why the clusterware cannot even be asked: its command is not on this machine. Empty: it is, or none is needed."""
+    question = ware.question(subject)
+    path = environment(ware)["PATH"]
+    if not question or shutil.which(question[0], path=path):
+        return ""
+    return f"{question[0]} is not found in {path}: {ware.title} cannot be asked, so that nothing is repaired here"
 
 
 def asked(request: Request, ware: Clusterware) -> Finished:

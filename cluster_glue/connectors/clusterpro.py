@@ -36,12 +36,17 @@ URGENT: Final = frozenset({"GROUPFAILOVER"})
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a script has to do. ``status`` is its exit status where it does nothing; ``said`` goes to its log."""
+    """What a script has to do. ``status`` is its exit status where it does nothing; ``said`` goes to its log.
+
+    ``urgent``: somebody waits for the service on another server. ``keeps``: it will be started here again, so that the
+    restarts that were spent stay spent.
+    """
 
     act: bool
     status: int = 0
     said: str = ""
     urgent: bool = False
+    keeps: bool = False
 
 
 def to_start(env: Mapping[str, str]) -> Plan:
@@ -62,7 +67,8 @@ def to_stop(env: Mapping[str, str]) -> Plan:
     event, factor = env.get("CLP_EVENT", ""), env.get("CLP_FACTOR", "")
     if not event:
         return Plan(False, 1, "NO_CLP")
-    return Plan(True, 0, f"stop from {event}: {factor or 'for an unnamed reason'}", factor in URGENT)
+    said = f"stop from {event}: {factor or 'for an unnamed reason'}"
+    return Plan(True, 0, said, factor in URGENT, factor not in LEAVING)
 
 
 def to_recover(env: Mapping[str, str]) -> Plan:

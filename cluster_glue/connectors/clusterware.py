@@ -12,6 +12,7 @@ import importlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -27,12 +28,21 @@ PATIENCE: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is spoken about: a resource, this node by the cluster's name, the resource's glue, koboshi's settings."""
+    """What is spoken about: a resource, this node by the cluster's name, the resource's glue, koboshi's settings.
+
+    ``called`` is the resource by the cluster's name, where ours is another: ``web:0`` is kept as ``web_0``.
+    """
 
     resource: str
     node: str = ""
     glue: Glue = field(default_factory=Glue)
     settings: Settings = field(default_factory=Settings)
+    called: str = ""
+
+    @property
+    def there(self) -> str:
+        """The resource as the cluster's own commands know it."""
+        return self.called or self.resource
 
     @property
     def package(self) -> str:
@@ -133,6 +143,7 @@ class Clusterware:
         raise ScaffoldError(f"there is nothing to generate for {self.name}: {sketch.resource.name} needs no cluster")
 
 
+@cache
 def load(name: str) -> Clusterware:
     """The connector ``connectors/<name>.py``. Raises ``LookupError`` when there is none."""
     if name not in names():

@@ -114,10 +114,16 @@ def _ways(element: Element | None, above: tuple[Element, ...]) -> list[tuple[Ele
     return found
 
 
+def without_number(resource: str) -> str:
+    """The name of a resource, of which an instance of a clone may be called ``NAME:NUMBER``."""
+    name, _, number = resource.rpartition(":")
+    return name if name and number.isdigit() else resource
+
+
 def _called(element: Element, resource: str) -> bool:
-    """An instance of a clone may be called ``NAME:NUMBER``."""
+    """Whether it is this resource; instances that nothing tells apart are shown, or named to agents, without number."""
     name = element.get("id", "")
-    return name == resource or (name.startswith(f"{resource}:") and name[len(resource) + 1 :].isdigit())
+    return resource in (name, without_number(name)) or without_number(resource) == name
 
 
 def _places(element: Element) -> list[str]:

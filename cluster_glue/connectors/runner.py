@@ -24,6 +24,7 @@ from cluster_glue.connectors.reboot import Rebooter, write_out
 from cluster_glue.glue_model import Glue
 from cluster_glue.messages import CATALOGUE, incident_id, render
 from cluster_glue.recovery.model import Escalate, Phase, Tell
+from resource_agents import mandates
 
 if TYPE_CHECKING:
     from cluster_glue.recovery.engine import Engine, Watch
@@ -172,7 +173,7 @@ class Connectors:
         try:
             note = json.loads(self._note_of(name).read_text(encoding="utf-8"))
             ware, settings, glue = load(str(note["clusterware"])), self._config().settings, self._glue(name)
-            subject = Subject(name, str(note["node"]), glue, settings)
+            subject = Subject(name, str(note["node"]), glue, settings, str(note.get("called", "")))
             for request in ware.withdrawn(subject, by_operator):
                 finished = await aside(partial(asked, request, ware))
                 if not finished.ok:
@@ -195,7 +196,7 @@ class Connectors:
 
     def _note(self, name: str, ware: Clusterware, subject: Subject, incident: int) -> None:
         self._handed.mkdir(mode=0o700, exist_ok=True)
-        note = {"clusterware": ware.name, "node": subject.node, "incident": incident}
+        note = {"clusterware": ware.name, "node": subject.node, "called": subject.called, "incident": incident}
         with suppress(OSError):
             self._note_of(name).write_text(json.dumps(note), encoding="utf-8")
 
@@ -236,7 +237,7 @@ class Connectors:
             node = os.uname().nodename if answer is None else answer.output.strip() if answer.ok else ""
             if node:
                 self._nodes[ware.name] = node
-        return ware, Subject(name, node, glue, settings)
+        return ware, Subject(name, node, glue, settings, str(mandates.read(Path(mandate)).get("resource", "")))
 
     def _join(self, name: str, otherwise: str) -> tuple[Clusterware, Settings, Glue]:
         config, glue = self._config(), self._glue(name)

@@ -10,23 +10,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cluster_glue.recovery.engine import Engine, Watch
 from cluster_glue.recovery.files import Files, trim
 from cluster_glue.recovery.model import Answered, ConfigurationChanged, Died, Failed, Found, Phase, Tell
 from cluster_glue.recovery.probing import Examine, Probing
 from cluster_glue.recovery.proving import Proving
+from cluster_glue.recovery.sensors.certificates import Certificates
 from cluster_glue.recovery.sensors.children import ChildDeath, ChildDeaths
 from cluster_glue.recovery.sensors.connector import ProcessConnector, Unavailable
 from cluster_glue.recovery.sensors.death import Death, Deaths
 from cluster_glue.recovery.sensors.doubt import Doubt
+from cluster_glue.recovery.sensors.listen_table import ListenTable
 from cluster_glue.recovery.sensors.orphans import Orphans
 from cluster_glue.recovery.sensors.queues import Queues
 from cluster_glue.recovery.sensors.sockets import Sockets
 from cluster_glue.recovery.sensors.states import States
 from cluster_glue.recovery.sensors.status import describe_status
-from ocf.faults import Kind
+from ocf.faults import Fault, Kind
+from resource_agents import mounts
 from resource_agents.families import Remembered, find_main, layout_of
 from resource_agents.processes import Identity
 
@@ -58,6 +61,7 @@ class _Attended:
     probing: Probing | None = None
     files: Files | None = None
     incident: int = 0  # that the latest death opened
+    writes: tuple[str, ...] = ()  # what it must be able to open for writing when it is started again
 
 
 class Sensors:
@@ -71,9 +75,11 @@ class Sensors:
         self._attended: dict[str, _Attended] = {}
         self._doubt = Doubt(self._loop.time)
         self._orphans = Orphans()
-        self._queues = Queues()
+        self._table = ListenTable()
+        self._queues = Queues(self._table.look)
         self._proving = Proving(self._attended, self._queues, self._doubt.lost, engine.post)
-        self._sockets = Sockets(engine.post, tell)
+        self._sockets = Sockets(engine.post, tell, self._table)
+        self._certificates = Certificates(tell)
         self._connector: ProcessConnector | None = None
         self.missing: dict[str, str] = {}
         try:
@@ -131,6 +137,7 @@ class Sensors:
         self._states.close()
         self._sockets.close()
         self._proving.close()
+        self._table.close()
         if self._connector is not None:
             self._connector.close()
 
@@ -139,8 +146,7 @@ class Sensors:
         if known.main is not None:
             self._deaths.forget(known.main)
             self._orphans.take(known.main)
-        for sensor in (self._states, self._children, self._queues, self._proving, self._sockets):
-            sensor.forget(name)
+        self._forget(name)
         known.main = main
         if main is None:
             return
@@ -152,9 +158,16 @@ class Sensors:
             self._states.watch(name, main)
         except OSError as error:  # no descriptors left: looks and probes go on
             self._tell(name, Tell("sensor-lost", f"the main process cannot be watched: {error}"))
+        known.writes = mounts.real(layout_of(known.watch.server).writes)
         self._children.watch(name, main.pid, policy.child_crash_limit, policy.child_crash_window)
         self._queues.watch(name, layout_of(known.watch.server).addresses)
         self._sockets.watch(known.watch, main.pid)
+        self._certificates.watch(known.watch, main.pid)
+
+    def _forget(self, name: str) -> None:
+        """No sensor of main processes looks at it any more."""
+        for sensor in (self._states, self._children, self._queues, self._proving, self._sockets, self._certificates):
+            sensor.forget(name)
 
     # -- what happened -------------------------------------------------------------------------------------------------
 
@@ -163,11 +176,10 @@ class Sensors:
             return
         known.main = None  # but its pidfd is still asked how it ended
         who = f"the main process (pid {death.identity.pid})"
-        self._engine.turn(known.watch, Died(describe_status(death.status, who)))
+        self._engine.turn(known.watch, Died(_hopeless(describe_status(death.status, who), known.writes)))
         known.incident = known.watch.state.incident
         if known.main is None:
-            for sensor in (self._states, self._children, self._queues, self._proving, self._sockets):
-                sensor.forget(known.watch.name)
+            self._forget(known.watch.name)
 
     def _explained(self, known: _Attended, death: Death) -> None:
         fault = describe_status(death.status, f"the main process (pid {death.identity.pid})")
@@ -184,6 +196,7 @@ class Sensors:
         """Look at everything, again and again, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sockets.run())
+            group.create_task(self._certificates.run())
             group.create_task(self._look())
 
     async def _look(self) -> None:
@@ -216,7 +229,8 @@ class Sensors:
             if probing is not None:
                 probing.suspect()
         self._proving.look(suspects)
-        return suspects | {name for name, known in self._attended.items() if known.probing and known.probing.failing}
+        failing = {name for name, known in self._attended.items() if known.probing and known.probing.failing}
+        return suspects | self._queues.filled | failing  # whose children are looked at now
 
     async def _examined(self, watch: Watch, event: Answered | Failed) -> Answered | Failed:
         """A probe's event with its proven name; what the sockets of the machine explain is not the server's fault."""
@@ -237,3 +251,11 @@ class Sensors:
         if main is not None:
             watch.remembered = Remembered(main.identity, main.sid if main.sid == main.pid else 0)
             self._engine.post(watch.name, Found(True))
+
+
+def _hopeless(fault: Fault, writes: tuple[str, ...]) -> Fault:
+    """The death as it is, or as the machine's fault where a start would fail: a restart is not spent on that."""
+    disk = mounts.read_only(writes)
+    if disk is None:
+        return fault
+    return replace(disk, reason=f"{fault.reason}, and it cannot be started again: {disk.reason}", proof=fault.proof)

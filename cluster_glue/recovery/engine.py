@@ -162,10 +162,11 @@ class Engine:
         """Whether an earlier daemon left a state of this resource."""
         return self._store.load(name) is not None
 
-    def add(self, config: ResourceConfig, incidents: int, mandate: str = "") -> None:
+    def add(self, config: ResourceConfig, incidents: int, mandate: str = "", spent: tuple[float, ...] = ()) -> None:
         """Begin to watch a resource: take up what an earlier daemon left, or begin anew.
 
         ``mandate`` is a file: when it is gone, nothing more is done to the resource, and it is watched no longer.
+        ``spent`` are the restarts of a budget that outlived a stop.
         """
         group = place(self._tag, config.name)
         server = self._make(config)
@@ -178,7 +179,7 @@ class Engine:
         executor.mandate = mandate
         executor.drain_wait = config.glue.drain_wait
         saved = self._store.load(config.name)
-        state, remembered = saved or (State(incidents=incidents), None)
+        state, remembered = saved or (State(incidents=incidents, restarts=spent), None)
         watch = self.watches[config.name] = Watch(config, server, executor, group, state, remembered, mandate)
         if saved is None:
             if config.autostart:

@@ -137,8 +137,10 @@ def repair(state: State, now: float, policy: Policy) -> Step:
 
 
 def proceed(state: State, now: float, policy: Policy) -> Step:
-    """Nobody forbids it: restart now, later, or hand over."""
+    """Nobody forbids it: restart now, later, when its way is free, or hand over."""
     fault = state.fault or unknown("it does not run")
+    if fault.kind is Kind.HOST and state.dead and policy.on_exhausted == "report":
+        return blocked(state, fault, now, policy)
     if fault.kind is Kind.HOST:
         return escalate(state, fault, now, policy, f"a restart here cannot help: {fault.reason}")
     spent, limit = len(state.restarts), policy.restart_limit
@@ -173,7 +175,7 @@ def misconfigured(state: State, fault: Fault, now: float, policy: Policy) -> Ste
 def blocked(state: State, fault: Fault, now: float, policy: Policy) -> Step:
     """Down until what stands in its way is gone, as nothing else would help; looking costs no budget."""
     told: tuple[Order, ...] = ()
-    if state.phase is Phase.STARTING or fault.cause != (state.fault.cause if state.fault else ""):
+    if state.phase is not Phase.CHECKING or fault.cause != (state.fault.cause if state.fault else ""):
         told = (Tell("blocked", fault.reason, state.incident, fault),)
     state = replace(state, fault=fault)
     return enter(state, Phase.BLOCKED, now, fault.reason, max(policy.restart_wait, 1.0)), told

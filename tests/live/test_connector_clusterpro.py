@@ -56,7 +56,9 @@ class Place:
 
 
 @contextmanager
-def cluster(folder: Path, *, script: int = 0, fo: int = 1, **more: object) -> Iterator[tuple[Ladder, Place, Place]]:
+def cluster(
+    folder: Path, *, script: int = 0, restart: int = 0, fo: int = 1, **more: object
+) -> Iterator[tuple[Ladder, Place, Place]]:
     with ExitStack() as stack:
         places = [
             Place(folder / "one", HERE, folder / "clp", more),
@@ -66,7 +68,9 @@ def cluster(folder: Path, *, script: int = 0, fo: int = 1, **more: object) -> It
             stack.callback(end, place.instance)
             stack.callback(place.koboshi.close)
             place.koboshi.start()
-        ladder = Ladder(folder / "clp", "failover1", [place.server for place in places], script=script, fo=fo)
+        ladder = Ladder(
+            folder / "clp", "failover1", [place.server for place in places], script=script, restart=restart, fo=fo
+        )
         yield ladder, places[0], places[1]
         ladder.verify()
 
@@ -151,6 +155,59 @@ def test_a_recovery_script_is_a_restart_that_the_cluster_counts(tmp_path: Path) 
         assert ladder.history[-1] == f"recovery script on {HERE}: 0"
         assert ladder.poll() == 0
         assert answers(first.instance.url)
+
+
+def test_a_restart_of_the_resource_by_the_cluster_does_not_refill_the_budget(tmp_path: Path) -> None:
+    """Only where the group leaves this server, what was spent here is forgotten."""
+    with cluster(tmp_path, restart=1) as (ladder, first, second):
+        assert ladder.start(first.server) == 0
+        main = first.koboshi.main("web")
+        send(main.identity, signal.SIGKILL)
+        send(first.koboshi.until_new_main("web", main).identity, signal.SIGKILL)
+        first.koboshi.until("web", "failed")
+        assert [ladder.poll(), ladder.poll()] == [1, 1]
+        assert ladder.history[1:] == [f"stop on {HERE} (RESOURCERESTART): 0", f"start on {HERE} (START): 0"]
+        assert answers(first.instance.url)
+        assert first.koboshi.status("web")["restarts"] == 1
+        send(first.koboshi.main("web").identity, signal.SIGKILL)
+        first.koboshi.until("web", "failed")
+        assert first.koboshi.status("web")["restarts"] == 1, "there was none left"
+        assert [ladder.poll(), ladder.poll()] == [1, 1]
+        assert ladder.history[-1] == "start on other (FAILOVER): 0"
+        assert answers(second.instance.url)
+        assert ladder.start(first.server) == 0
+        assert first.koboshi.until("web", "up")["restarts"] == 0
+
+
+def test_what_shall_only_be_reported_is_no_error_to_the_cluster(tmp_path: Path) -> None:
+    with cluster(tmp_path, restart_limit=0, on_exhausted="report") as (ladder, first, _):
+        log = tmp_path / "watch.log"
+        script = first.server.scripts / "scripts/koboshi-web/exec-watch-web/start.sh"
+        watcher = first.koboshi.launch(["/bin/sh", str(script)], log)
+        assert ladder.start(first.server) == 0
+        send(first.koboshi.main("web").identity, signal.SIGKILL)
+        first.koboshi.until("web", "failed")
+        assert [ladder.poll(), ladder.poll(), ladder.poll()] == [0, 0, 0]
+        assert ladder.history == [f"start on {HERE} (START): 0"]
+        assert "only reported, as on_exhausted says" in (ladder.folder / f"{HERE}.log").read_text()
+        eventually(lambda: "only reported" in log.read_text(), what="the watcher's look")
+        assert alive(watcher)
+        eventually(lambda: 410 in [alert[0] for alert in ladder.lines("alerts")], what="the alert")
+
+
+def test_without_the_products_commands_nothing_is_repaired_and_the_ladder_goes_on(tmp_path: Path) -> None:
+    """No answer, no action: whether the group is still here is not known."""
+    with cluster(tmp_path) as (ladder, first, second):
+        (ladder.folder / "clpgrp").unlink()
+        assert ladder.start(first.server) == 0
+        assert "clpgrp is not found" in (ladder.folder / f"{HERE}.log").read_text()
+        send(first.koboshi.main("web").identity, signal.SIGKILL)
+        status = first.koboshi.until("web", "observing")
+        assert "CLUSTERPRO was not to be asked" in status["reason"]
+        assert status["restarts"] == 0
+        assert [ladder.poll(), ladder.poll()] == [1, 1]
+        assert ladder.history[-1] == "start on other (FAILOVER): 0"
+        assert answers(second.instance.url)
 
 
 def test_a_direct_failover_happens_where_the_administrator_says_so(tmp_path: Path) -> None:

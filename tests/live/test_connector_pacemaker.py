@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from resource_agents.processes import send
 from tests.house import ROOT
-from tests.koboshi_daemon import KOBOSHI, KoboshiDaemon
+from tests.koboshi_daemon import KOBOSHI, KoboshiDaemon, table
+from tests.ports import free_port
 from tests.servers import Instance, answers, command_instance, end, family
 from tests.stand_ins.commands import Commands
 from tests.waiting import LONG, eventually
@@ -38,6 +41,7 @@ class Node:
         self.commands.expect("crm_node", "-n", output="node1\n")
         self.commands.expect("crm_mon", output=HEALTHY)
         self.koboshi = KoboshiDaemon(folder, settings, env={"KOBOSHI_CLUSTER_PATH": str(folder / "bin")})
+        self.resource = "web"  # as the cluster calls it
 
     def ocf(self, action: str, interval: int = 0, **more: str) -> int:
         """One action by the cluster; its exit code."""
@@ -45,16 +49,16 @@ class Node:
         env = {
             **self.koboshi.env,
             **{f"OCF_RESKEY_{name}": value for name, value in given.items()},
-            "OCF_RESOURCE_INSTANCE": "web",
+            "OCF_RESOURCE_INSTANCE": self.resource,
             "OCF_RESKEY_CRM_meta_timeout": "20000",
             "OCF_RESKEY_CRM_meta_interval": str(interval),
         }
         words = [sys.executable, "-I", "-S", str(ROOT / "resource_agents/entry.py"), "command", action]
         return subprocess.run(words, env=env, timeout=LONG, check=False, capture_output=True).returncode
 
-    def kill(self) -> None:
+    def kill(self, name: str = "web") -> None:
         """kill -9 the server's main process."""
-        send(self.koboshi.main("web").identity, signal.SIGKILL)
+        send(self.koboshi.main(name).identity, signal.SIGKILL)
 
 
 @contextmanager
@@ -131,6 +135,81 @@ def test_a_start_here_takes_the_hand_over_back(tmp_path: Path) -> None:
         assert here.ocf("start", restart_limit="0") == 0
         eventually(lambda: pushes(here)[-1][-1] == "-D", what="the taking back")
         assert here.commands.calls("crm_resource") == []
+
+
+@pytest.mark.parametrize("push", ["attribute", "fail"])
+def test_an_instance_of_a_clone_is_spoken_of_by_the_clusters_own_name(push: str, tmp_path: Path) -> None:
+    with node(tmp_path, f'push = "{push}"\n') as here:
+        here.resource = "web:0"
+        here.commands.expect("crm_mon", output=HEALTHY.replace('id="web"', 'id="web:0"'))
+        here.commands.expect("attrd_updater")
+        here.commands.expect("crm_resource")
+        assert here.ocf("start") == 0
+        main = here.koboshi.main("web_0")
+        here.kill("web_0")
+        here.koboshi.until_new_main("web_0", main)
+        assert here.commands.calls("crm_mon")[0][-1] == "--resource=web:0"
+        here.kill("web_0")
+        eventually(lambda: here.koboshi.lines("escalated", "web_0"), what="the hand-over")
+        if push == "fail":
+            told = ["crm_resource", "--fail", "--resource", "web:0", "--node", "node1"]
+            assert here.commands.calls("crm_resource") == [told]
+        else:
+            assert pushes(here) == [["attrd_updater", "-n", "koboshi-web", "-U", "0", "-d", "0"]]
+        assert here.ocf("monitor", 10_000) == 1
+        assert here.ocf("stop") == 0
+        assert here.koboshi.command("clear", "web_0").returncode == 0
+        eventually(lambda: here.koboshi.lines("taken-back", "web_0"), what="the taking back")
+        assert pushes(here)[-1] == ["attrd_updater", "-n", "koboshi-web", "-D"]
+        cleaned = ["crm_resource", "--cleanup", "--resource", "web:0", "--node", "node1"]
+        assert here.commands.calls("crm_resource")[-1] == cleaned
+
+
+def test_a_healthy_server_behind_a_balancer_is_drained_before_the_clusters_stop(tmp_path: Path) -> None:
+    door = free_port()
+    with node(tmp_path) as here:
+        glue = table(here.instance, connector="pacemaker", agent_check=f"127.0.0.1:{door}", drain_wait=2)
+        here.koboshi.configure(glue)
+        here.koboshi.kill()
+        here.koboshi.start()
+        assert here.ocf("start") == 0
+        here.koboshi.until("web", "up")
+        drain = tmp_path / "run/ocf/web.drain"
+        eventually(drain.exists, what="word of the wait")
+        assert word(door) == "up ready 100%"
+        stopping = threading.Thread(target=here.ocf, args=("stop",))
+        stopping.start()
+        try:
+            eventually(lambda: word(door) == "drain", what="the drain")
+            assert answers(here.instance.url), "it still serves what the balancer sends"
+        finally:
+            stopping.join()
+        assert word(door) == "down"
+        assert not drain.exists()
+        assert family(here.instance) == []
+
+
+def test_what_does_not_serve_is_stopped_without_a_wait_for_the_balancer(tmp_path: Path) -> None:
+    """Nobody is sent there any more, and another node waits."""
+    with node(tmp_path) as here:
+        here.koboshi.configure(table(here.instance, connector="pacemaker", drain_wait=4, stop_timeout=60))
+        here.koboshi.kill()
+        here.koboshi.start()
+        here.commands.expect("attrd_updater")
+        assert here.ocf("start", restart_limit="0") == 0
+        drain = tmp_path / "run/ocf/web.drain"
+        eventually(drain.exists, what="word of the wait")
+        here.kill()
+        here.koboshi.until("web", "failed")
+        assert not drain.exists()
+        assert here.ocf("stop") == 0
+
+
+def word(door: int) -> str:
+    """What the agent check answers."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", door), 5) as line:
+        return line.makefile().readline().strip()
+    return ""
 
 
 def test_a_push_that_failed_for_a_moment_is_repeated(tmp_path: Path) -> None:

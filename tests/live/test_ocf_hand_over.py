@@ -15,6 +15,7 @@ import pytest
 
 from cluster_glue.client import AskError, ask
 from resource_agents.processes import Identity, alive, look, send, state_of
+from tests.koboshi_daemon import KOBOSHI
 from tests.ocf_stage import ROOT, Node, node
 from tests.waiting import LONG, eventually
 
@@ -34,6 +35,13 @@ def started(here: Node, **values: str) -> Identity:
     main = here.main
     assert main is not None
     return main.identity
+
+
+def in_care(here: Node, **values: str) -> Identity:
+    """Start it, and see it watched; its main process."""
+    main = started(here, **values)
+    eventually(lambda: watched(here).get("main_pid") == main.pid, what="a daemon that watches it")
+    return main
 
 
 def watched(here: Node) -> dict[str, object]:
@@ -66,17 +74,80 @@ def daemon_of(here: Node) -> Identity:
 def test_start_hands_over_to_a_daemon_that_has_left_the_clusters_process_group_and_pipes(web: Node) -> None:
     ran = web.act("start")
     assert ran.rc == 0, ran.stderr
+    eventually(lambda: watched(web).get("phase") == "up", what="a daemon that watches it")
     daemon = look(daemon_of(web).pid)
     assert daemon is not None
     assert daemon.sid == daemon.pid
     assert daemon.pgid != ran.pid
     held = {os.readlink(f"/proc/{daemon.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{daemon.pid}/fd")}
     assert not held & {f"pipe:[{inode}]" for inode in ran.pipes}
-    assert watched(web)["phase"] == "up"
+
+
+def test_a_start_does_not_wait_for_a_daemon_that_sleeps(web: Node, tmp_path: Path) -> None:
+    """It is roused and slow to come: the server runs long before, once, and is adopted."""
+    gate, slow = tmp_path / "gate", tmp_path / "koboshi"
+    slow.write_text(f'#!/bin/sh\nwhile [ ! -e {gate} ]; do sleep 0.05; done\nexec {KOBOSHI} "$@"\n')
+    slow.chmod(0o755)
+    web.settings["KOBOSHI_COMMAND"] = str(slow)
+    main = started(web)
+    assert web.daemon is None
+    assert web.code("monitor", interval=10) == 0
+    assert len(list((web.runtime / "ocf").glob("ocf-check@*.json"))) == 1
+    gate.touch()
+    eventually(lambda: watched(web).get("main_pid") == main.pid and watched(web)["phase"] == "up", what="adoption")
+    assert alive(main)
+    kill_main(web, main)
+    eventually(lambda: web.main is not None and watched(web).get("phase") == "up", what="a repair")
+    assert watched(web)["restarts"] == 1
+
+
+def test_a_daemon_that_died_is_roused_by_the_next_monitor_and_goes_on_with_its_budget(web: Node) -> None:
+    first = in_care(web)
+    kill_main(web, first)
+    eventually(lambda: watched(web).get("restarts") == 1 and watched(web)["phase"] == "up", what="a repair")
+    assert web.main is not None
+    main = web.main.identity
+    web.kill_daemon()
+    (web.runtime / "ocf/roused").unlink()  # as if it had lived for longer
+    assert web.code("monitor", interval=10) == 0
+    eventually(lambda: watched(web).get("main_pid") == main.pid, what="a daemon that watches it again")
+    assert watched(web)["restarts"] == 1
+
+
+def test_a_daemon_that_died_with_its_server_is_waited_for_and_repairs_it(web: Node) -> None:
+    """Killed in the middle of a repair, too: the cluster hears of neither."""
+    for both in (True, False):
+        main = in_care(web)
+        if both:
+            web.kill_daemon()
+            kill_main(web, main)
+        else:
+            kill_main(web, main)
+            web.kill_daemon()
+        (web.runtime / "ocf/roused").unlink(missing_ok=True)
+        assert web.code("monitor", interval=10) == 0
+        eventually(lambda: watched(web).get("phase") == "up", what="a repair by the new daemon")
+        assert web.main is not None
+        assert watched(web)["restarts"] == 1
+        assert web.code("stop") == 0
+
+
+def test_a_daemon_that_cannot_come_up_is_not_roused_by_each_monitor(web: Node, tmp_path: Path) -> None:
+    calls, broken = tmp_path / "calls", tmp_path / "koboshi"
+    broken.write_text(f"#!/bin/sh\necho called >>{calls}\nexit 1\n")
+    broken.chmod(0o755)
+    web.settings["KOBOSHI_COMMAND"] = str(broken)
+    started(web)
+    eventually(calls.exists, what="a call")
+    assert [web.code("monitor", interval=10) for _ in range(3)] == [0, 0, 0]
+    assert calls.read_text().splitlines() == ["called"]
+    (web.runtime / "ocf/roused").write_text("0\n")  # long ago
+    assert web.code("monitor", interval=10) == 0
+    eventually(lambda: len(calls.read_text().splitlines()) == 2, what="a second call")
 
 
 def test_a_killed_server_is_repaired_before_the_cluster_hears_of_it(web: Node) -> None:
-    before = started(web)
+    before = in_care(web)
     kill_main(web, before)
     codes = set()
     while web.main is None or watched(web).get("phase") != "up":
@@ -110,7 +181,7 @@ def test_a_recurring_monitor_renews_the_lease_without_an_interpreter(web: Node) 
 
 
 def test_exhausted_restarts_are_told_once_with_the_cause(web: Node) -> None:
-    kill_main(web, started(web, restart_limit="0"))
+    kill_main(web, in_care(web, restart_limit="0"))
     ran = eventually(lambda: (found := web.act("monitor", interval=10)).rc == 1 and found, what="a failure")
     assert len(ran.reasons) == 1
     assert "SIGKILL" in ran.reasons[0]
@@ -119,7 +190,7 @@ def test_exhausted_restarts_are_told_once_with_the_cause(web: Node) -> None:
 
 def test_a_repair_under_way_is_degraded_if_wanted_and_left_alone_only_for_a_time(web: Node) -> None:
     values = {"report_degraded": "true", "restart_wait": "60", "repair_time": "3", "restart_window": "86400"}
-    first = started(web, **values)
+    first = in_care(web, **values)
     kill_main(web, first)
     second = eventually(lambda: web.main is not None and web.main.identity != first and web.main, what="a repair")
     eventually(lambda: watched(web)["phase"] == "up", what="the end of the repair")
@@ -134,7 +205,7 @@ def test_a_repair_under_way_is_degraded_if_wanted_and_left_alone_only_for_a_time
 
 
 def test_changed_parameters_reach_the_daemon_without_a_restart_of_the_server(web: Node) -> None:
-    main = started(web, restart_limit="3")
+    main = in_care(web, restart_limit="3")
     assert web.act("reload-agent", restart_limit="7").rc == 0
     eventually(lambda: watched(web)["restart_limit"] == 7, what="the new limit")
     assert web.main is not None
@@ -145,7 +216,7 @@ def test_changed_parameters_reach_the_daemon_without_a_restart_of_the_server(web
 
 
 def test_a_daemon_that_was_stopped_does_not_restart_what_the_cluster_stopped(web: Node) -> None:
-    started(web)
+    in_care(web)
     daemon = daemon_of(web)
     freeze(daemon)
     assert web.code("stop") == 0
@@ -158,7 +229,7 @@ def test_a_daemon_that_was_stopped_does_not_restart_what_the_cluster_stopped(web
 def test_a_daemon_stopped_in_the_middle_of_a_repair_does_not_finish_it_after_the_clusters_stop(web: Node) -> None:
     """At whatever point of the repair it stood still: what it does next finds its mandate gone."""
     for delay in (0.0, 0.002, 0.005, 0.01, 0.02):
-        main = started(web)
+        main = in_care(web)
         daemon = daemon_of(web)
         send(main, signal.SIGKILL)
         time.sleep(delay)  # any moment will do: it is the place that differs, not the promise
@@ -171,7 +242,7 @@ def test_a_daemon_stopped_in_the_middle_of_a_repair_does_not_finish_it_after_the
 
 
 def test_what_was_started_while_the_daemon_hung_is_left_alone_and_watched_when_it_wakes(web: Node) -> None:
-    started(web)
+    in_care(web)
     daemon = daemon_of(web)
     freeze(daemon)
     assert web.code("stop") == 0
@@ -197,8 +268,9 @@ def test_a_status_file_never_speaks_for_a_dead_server_or_a_stopped_daemon(web: N
 
 
 def test_the_daemons_death_changes_no_answer(web: Node) -> None:
-    main = started(web)
+    main = in_care(web)
     web.kill_daemon()
+    web.settings["KOBOSHI_COMMAND"] = "/nonexistent"
     assert web.code("monitor") == 0
     assert web.code("monitor", interval=10) == 0
     assert web.code("monitor", interval=10, level=10) == 0
@@ -211,7 +283,7 @@ def test_the_daemons_death_changes_no_answer(web: Node) -> None:
 @pytest.mark.parametrize("action", ["start", "monitor", "stop"])
 def test_a_daemon_killed_at_any_moment_of_an_action_changes_no_answer(web: Node, action: str) -> None:
     for delay in (0.0, 0.05, 0.1, 0.15, 0.2):
-        started(web)  # which wakes the daemon, too
+        in_care(web)
         if action == "start":
             assert web.code("stop") == 0
         daemon = daemon_of(web)
@@ -227,7 +299,7 @@ def test_a_daemon_killed_at_any_moment_of_an_action_changes_no_answer(web: Node,
 
 
 def test_a_daemon_that_comes_back_goes_on_with_what_it_was_given(web: Node) -> None:
-    main = started(web)
+    main = in_care(web)
     web.kill_daemon()
     assert web.code("start") == 0  # the cluster, or an operator, asks again: the daemon is woken
     eventually(lambda: watched(web).get("main_pid") == main.pid, what="adoption")
@@ -276,11 +348,9 @@ def test_the_administrators_own_command_at_level_30_says_not_running_as_with_the
 
 def test_a_stopped_apache_is_stopped_within_six_seconds_of_twenty() -> None:
     with node("apache") as here:
-        assert here.code("start") == 0
-        main = here.main
-        assert main is not None
+        main = in_care(here)
         freeze(daemon_of(here))
-        freeze(main.identity)
+        freeze(main)
         ran = here.act("stop", timeout=20)
         assert ran.rc == 0
         assert ran.seconds <= 6

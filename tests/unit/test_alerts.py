@@ -26,7 +26,7 @@ from cluster_glue.recovery.model import Tell
         ),
         (
             {"kind": "resource", "rsc": "web:0", "task": "monitor", "node": "n1", "rc": "7", "interval": "10000"},
-            "web",
+            "web_0",
             "monitor every 10 s on n1: 7",
         ),
         (

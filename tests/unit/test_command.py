@@ -99,7 +99,7 @@ def started(command: Command, marked: bool = True) -> Iterator[Process]:
     env = dict(command.env) if marked else {"PATH": os.environ["PATH"]}
     child = subprocess.Popen(command.argv, env=env, cwd=command.cwd, start_new_session=True)
     try:
-        yield eventually(lambda: look(child.pid), what="the process")
+        yield eventually(lambda: _whole(child.pid), what="the process, past its exec")
     finally:
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
@@ -153,6 +153,12 @@ def test_a_child_with_its_parents_words_is_not_the_main_process() -> None:
             assert server.is_main(process)
             assert not server.is_main(child)
             assert server.is_kin(child)
+
+
+def _whole(pid: int) -> Process | None:
+    """The process, unless it is in the middle of its exec, when it has no words yet."""
+    found = look(pid)
+    return found if found is not None and any(found.argv) else None
 
 
 def _child(pid: int) -> Process | None:

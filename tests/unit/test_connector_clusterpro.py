@@ -49,6 +49,8 @@ def test_a_stop_stops_whatever_the_reason_and_the_disks(event: str, disk: str, f
     assert plan.act == bool(event)
     assert plan.status == int(not event)
     assert plan.urgent == (bool(event) and factor == "GROUPFAILOVER")
+    away = {"GROUPSTOP", "GROUPMOVE", "GROUPFAILOVER", "CLUSTERSHUTDOWN", "SERVERSHUTDOWN"}
+    assert plan.keeps == (bool(event) and factor not in away)
 
 
 @pytest.mark.parametrize(

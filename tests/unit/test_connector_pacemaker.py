@@ -24,6 +24,7 @@ PERMITS = {
     "healthy": "",
     "failed-and-still-ours": "",
     "clone": "",
+    "clone-unique": "",
     "no-quorum-ignored": "",
     "form-1.1": "",
     "form-3.0": "",
@@ -116,6 +117,31 @@ def test_a_longer_name_is_another_resource() -> None:
     assert crm_mon.refusal(with_other, "web", "node1") == "the cluster knows no resource web"
     numbered = sample("clone").replace('id="web"', 'id="web:0"')
     assert crm_mon.refusal(numbered, "web", "node1") == ""
+
+
+@pytest.mark.parametrize(
+    ("shown", "asked", "known"),
+    [
+        ("web", "web", True),
+        ("web:0", "web:0", True),
+        ("web:1", "web:0", False),
+        ("web", "web:0", True),
+        ("web:0", "web", True),
+        ("web2", "web:2", False),
+        ("web:x", "web", False),
+    ],
+)
+def test_an_instance_of_a_clone_is_found_by_either_name(shown: str, asked: str, known: bool) -> None:
+    text = sample("clone").replace('id="web"', f'id="{shown}"')
+    refusal = crm_mon.refusal(text, asked, "node1")
+    assert refusal == ("" if known else f"the cluster knows no resource {asked}")
+
+
+@pytest.mark.parametrize(
+    ("name", "attribute"), [("web", "koboshi-web"), ("web:0", "koboshi-web"), ("a:b", "koboshi-a.x3a.b")]
+)
+def test_the_attribute_is_the_clones_and_not_the_instances(name: str, attribute: str) -> None:
+    assert attribute_of(name) == attribute
 
 
 # ---- what is told ----------------------------------------------------------------------------------------------------

@@ -108,5 +108,13 @@ def test_what_a_cluster_starts_is_not_started_by_koboshi(connector: str) -> None
 def test_a_mandate_says_what_the_table_says() -> None:
     config = parse(f'{WEB}restart_limit = 5\nrestart_wait = "500ms"\nconnector = "clusterpro"\n')
     values = values_of(config.resources["web"])
-    assert values == {"envfiles": "", "restart_limit": "5", "restart_wait": "0.5"}
+    assert values == {"envfiles": "", "restart_limit": "5", "restart_wait": "0.5", "on_exhausted": "failover"}
+
+
+@pytest.mark.parametrize("connector", ["standalone", "pacemaker", "clusterpro", "serviceguard"])
+def test_who_says_nothing_goes_where_there_is_somewhere_to_go_and_a_report_stays_a_report(connector: str) -> None:
+    silent = parse(f'{WEB}connector = "{connector}"\n').resources["web"]
+    assert silent.policy.on_exhausted == ("report" if connector == "standalone" else "failover")
+    said = parse(f'{WEB}connector = "{connector}"\non_exhausted = "report"\n').resources["web"]
+    assert said.policy.on_exhausted == values_of(said)["on_exhausted"] == "report"
     assert Policy().restart_limit != 5

@@ -85,13 +85,35 @@ def test_a_death_while_only_observing_is_remembered_and_answers_of_orphans_are_n
 
 
 def test_a_host_fault_stays_one_when_the_server_dies_meanwhile() -> None:
-    bench = serving()
+    bench = serving(Policy(on_exhausted="failover"))
     bench.send(Paused(100.0))
     bench.send(Failed(DISK, hard=True))
     bench.send(Died(KILLED))
     orders = bench.send(Resumed())
     assert told(orders) == ["resumed", "hopeless"]
     assert bench.state.restarts == ()
+
+
+def test_what_died_where_a_start_cannot_succeed_is_handed_over_without_a_restart() -> None:
+    bench = serving(Policy(on_exhausted="failover"))
+    orders = bench.send(Died(DISK))
+    assert told(orders) == ["fell", "hopeless"]
+    assert any(isinstance(order, Escalate) for order in orders)
+    assert bench.state.restarts == ()
+
+
+def test_alone_it_waits_until_its_way_is_free_and_spends_no_restart_before() -> None:
+    bench = serving()
+    assert told(bench.send(Died(DISK))) == ["fell", "blocked"]
+    assert bench.phase() is Phase.BLOCKED
+    for _ in range(5):
+        bench.wait(1.0)
+        assert bench.phase() is Phase.CHECKING
+        assert told(bench.done(DISK)) == []
+    assert bench.state.restarts == ()
+    bench.wait(1.0)
+    assert told(bench.done()) == ["restarting"]
+    assert (bench.phase(), len(bench.state.restarts)) == (Phase.CLEARING, 1)
 
 
 def test_a_death_reported_twice_counts_once() -> None:

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from cluster_glue.ocf_requests import WRONG
+from cluster_glue.ocf_requests import read as mandated
 from ocf.conditions import CONDITIONS, Verdict
 from ocf.environment import instance_of, read
-from resource_agents import mandates
+from resource_agents import daemon_client, mandates
+from resource_agents.daemon_client import remind
 from resource_agents.entry import main
-from resource_agents.memory import keep, recall
+from resource_agents.memory import keep, keep_spent, recall, spent
 from resource_agents.processes import Identity, look
+from tests.waiting import eventually
 
 PARAMETERS = {"OCF_RESKEY_configfile": "/nonexistent/lighttpd.conf"}
 
@@ -105,6 +109,37 @@ def test_a_wrong_value_is_6_for_a_start_and_7_for_a_probe(tmp_path: Path, capfd:
     assert act("monitor", tmp_path, OCF_RESKEY_port="http") == 7
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"restart_limit": "-1"}, "restart_limit = -1 is below its least value 0"),
+        ({"restart_limit": "many"}, "restart_limit = 'many' is no number"),
+        ({"restart_limit": "8", "restart_window": "600"}, "restart_window = 600 s cannot hold its own restarts"),
+        ({"restart_window": "an hour"}, "restart_window: 'an hour' is no time"),
+        ({"failure_threshold": "0"}, "failure_threshold = 0 is below its least value 1"),
+        ({"connect_timeout": "3", "probe_timeout": "2s"}, "connect_timeout = 3 s is longer than probe_timeout = 2 s"),
+        ({"queue_warning": "95"}, "queue_warning = 95 is above queue_error = 90"),
+        ({"queue_error": "101"}, "queue_error = 101 must be at least 1 and at most 100"),
+        ({"on_exhausted": "despair"}, "on_exhausted = 'despair' is none of"),
+        ({"repair_time": "soon"}, "repair_time: 'soon' is no time"),
+    ],
+)
+def test_recovery_parameters_are_refused_by_the_action_in_the_daemons_own_words(
+    given: dict[str, str], words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    env = {f"OCF_RESKEY_{name}": value for name, value in given.items()} | {"OCF_RESKEY_CRM_meta_timeout": "40000"}
+    for action in ("validate-all", "start"):
+        assert act(action, tmp_path, **env) == 6
+        (reason,) = capfd.readouterr().err.splitlines()
+        assert words in reason
+    assert act("monitor", tmp_path, **env) == 7
+    assert not (tmp_path / "run").exists()
+    request = {"instance": "web", "agent": "lighttpd", "values": given, "timeout": 40.0}
+    with pytest.raises(WRONG) as refused:
+        mandated(request)
+    assert str(refused.value) in reason
+
+
 def test_validation_at_level_0_never_touches_the_machine(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert act("validate-all", tmp_path, OCF_RESKEY_httpd="/nonexistent/lighttpd") == 0
     assert act("validate-all", tmp_path, OCF_RESKEY_httpd="/nonexistent/lighttpd", OCF_CHECK_LEVEL="10") == 5
@@ -155,3 +190,37 @@ def test_what_is_remembered_is_of_this_boot_only(tmp_path: Path) -> None:
     path = tmp_path / "resources/web.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "boot": "another"}))
     assert recall(tmp_path, "web") is None
+
+
+def test_a_budget_outlives_a_stop_when_it_is_told_to_and_never_a_boot(tmp_path: Path) -> None:
+    mandates.make_folder(tmp_path)
+    saved = tmp_path / "resources/web.json"
+    saved.parent.mkdir()
+    keep_spent(tmp_path, "web", (1.5, 2.5))
+    assert spent(tmp_path, "web") == (1.5, 2.5)
+    boot = json.loads((tmp_path / "ocf/web.spent").read_text())["boot"]
+    saved.write_text(json.dumps({"boot": boot, "state": {"restarts": [3.5]}}))
+    assert spent(tmp_path, "web") == (3.5,), "what a daemon saved is later"
+    saved.unlink()
+    keep_spent(tmp_path, "web", ())
+    assert spent(tmp_path, "web") == ()
+    (tmp_path / "ocf/web.spent").write_text(json.dumps({"boot": "another", "state": {"restarts": [1.5]}}))
+    assert spent(tmp_path, "web") == ()
+    (tmp_path / "ocf/web.spent").write_text("nonsense")
+    assert spent(tmp_path, "web") == ()
+
+
+def test_a_daemon_that_is_a_unit_is_left_to_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    called, command, units = tmp_path / "called", tmp_path / "koboshi", tmp_path / "units"
+    command.write_text(f"#!/bin/sh\ntouch {called}\n")
+    command.chmod(0o755)
+    units.mkdir()
+    monkeypatch.delenv("KOBOSHI_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr(daemon_client, "SYSTEMD", str(units))
+    monkeypatch.setattr(daemon_client, "UNITS", (str(units),))
+    (units / "koboshi.service").symlink_to("/dev/null")  # masked by the operator
+    remind(tmp_path / "run", str(command))
+    assert not (tmp_path / "run").exists()
+    (units / "koboshi.service").unlink()
+    remind(tmp_path / "run", str(command))
+    eventually(called.exists, what="the call")

@@ -58,7 +58,7 @@ def test_a_cancelled_probe_leaves_nothing_behind() -> None:
         before = descriptors()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(ask(Request(url), connect_timeout=60, timeout=60), 0.05)
-        assert descriptors() == before
+        assert descriptors() <= before  # what tests before this one left may be closed meanwhile
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         asyncio.run(main(f"http://127.0.0.1:{silent.getsockname()[1]}"))

@@ -205,8 +205,16 @@ def test_https_is_asked_without_verification_unless_wanted(ask: Ask, certificate
         assert answer.verdict is Verdict.GOOD, answer
         assert names == ["web.example"]
         refused = ask(Request(url, verify=True), connect_timeout=LONG, timeout=LONG)
-        assert refused.verdict is Verdict.WRONG
+        assert refused.verdict is Verdict.UNTRUSTED
         assert "certificate" in refused.detail
+
+
+def test_a_check_that_follows_redirects_knows_a_certificate_that_is_not_valid(certificate: Path) -> None:
+    with scripted(tls(say(OK), certificate, [])) as url:
+        request = Request(url.replace("http:", "https:"), verify=True, redirects=1)
+        answer = asyncio.run(probe.ask(request, connect_timeout=LONG, timeout=LONG))
+    assert answer.verdict is Verdict.UNTRUSTED
+    assert "its certificate is not valid: " in answer.detail
 
 
 def test_faults_beneath_tls_are_seen_for_what_they_are(ask: Ask, certificate: Path) -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from cluster_glue.recovery.sensors import socket_dump
 from cluster_glue.recovery.sensors.socket_dump import CLOSE_WAIT, ESTABLISHED, STATES
-from resource_agents.listeners import listening
 from tests.waiting import eventually
 
 
@@ -54,7 +53,7 @@ def test_only_sockets_of_the_asked_ports_are_counted(listener: socket.socket, st
         assert socket_dump.count(STATES.keys())[ESTABLISHED, port] == 3
 
 
-def test_a_connection_in_the_queue_is_told_from_an_accepted_one(listener: socket.socket, stack: ExitStack) -> None:
+def test_a_client_who_was_not_heard_is_told_from_one_who_was(listener: socket.socket, stack: ExitStack) -> None:
     port = port_of(listener)
     client(stack, listener, b"GET /")
     client(stack, listener).close()
@@ -62,6 +61,8 @@ def test_a_connection_in_the_queue_is_told_from_an_accepted_one(listener: socket
     assert before is not None
     assert (len(before[0]), before[1]) == (2, 0)
     first = served(stack, listener)
+    assert socket_dump.queued([port], 10) == before, "who is accepted and not read still waits"
+    assert first.recv(1) == b"G"
     after = socket_dump.queued([port], 10)
     assert after is not None
     assert after[0] < before[0]
@@ -92,17 +93,6 @@ def test_a_connection_that_its_client_closed_is_troubled(listener: socket.socket
     assert inode == os.fstat(answerer.fileno()).st_ino
 
 
-def test_connections_are_dropped_at_the_listener_whose_queue_is_full(listener: socket.socket, stack: ExitStack) -> None:
-    inode = os.fstat(listener.fileno()).st_ino
-    assert inode in {one.inode for one in listening()}
-    assert socket_dump.drops()[inode] == 0
-    for _ in range(6):  # a backlog of 2 takes 3
-        one = stack.enter_context(socket.socket(listener.family))
-        one.setblocking(False)
-        one.connect_ex(listener.getsockname()[:2])
-    eventually(lambda: socket_dump.drops()[inode] > 0, what="a drop")
-
-
 def test_ports_towards_one_destination_are_counted_for_each_local_address(stack: ExitStack) -> None:
     listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=64))
     for number in (1, 1, 1, 2):
@@ -114,8 +104,9 @@ def test_ports_towards_one_destination_are_counted_for_each_local_address(stack:
 
 
 def test_more_ports_than_a_filter_holds_are_counted_without_one(listener: socket.socket, stack: ExitStack) -> None:
+    """Somebody else's connection may have the same number at its end."""
     client(stack, listener)
     ports = {port_of(listener), *range(1, socket_dump.MOST_PORTS + 1)}
-    assert socket_dump.count([ESTABLISHED], ports)[ESTABLISHED, port_of(listener)] == 1
+    assert socket_dump.count([ESTABLISHED], ports)[ESTABLISHED, port_of(listener)] >= 1
     ports = {port_of(listener), *range(1, 900)}
-    assert socket_dump.count([ESTABLISHED], ports)[ESTABLISHED, port_of(listener)] == 1
+    assert socket_dump.count([ESTABLISHED], ports)[ESTABLISHED, port_of(listener)] >= 1

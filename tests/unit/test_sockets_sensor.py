@@ -8,12 +8,15 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cluster_glue.recovery.model import Phase
-from cluster_glue.recovery.sensors.sockets import Pace
+from cluster_glue.recovery.sensors.conditions import Finding
+from cluster_glue.recovery.sensors.sockets import REST, Pace
 from ocf.faults import Kind
 from tests.ports import free_port
 from tests.socket_watch import ask, watched
@@ -115,10 +118,10 @@ def test_descriptors_that_leak_are_said_and_then_a_fault(tmp_path: Path) -> None
     with watched(tmp_path, **SOON) as web:
         resource.prlimit(web.main.pid, resource.RLIMIT_NOFILE, (100, 100))
         web.look()
-        ask(web.port, "/files/80")
+        ask(web.port, "/files/77")
         web.until(lambda: web.said("sighting", "descriptors-exhausted"), "the warning")
         assert "of 100 descriptors" in web.said("sighting", "descriptors-exhausted")[0]
-        ask(web.port, "/files/11")
+        ask(web.port, "/files/14")
         web.until(lambda: web.faults("descriptor-leak"), "the fault")
         assert web.faults("descriptor-leak")[0].fault.kind is Kind.RESOURCE
 
@@ -258,6 +261,7 @@ def test_a_sensor_that_cannot_look_says_so_once(tmp_path: Path) -> None:
 
         async def starved() -> None:
             """Three looks without a descriptor left for them."""
+            web.table.close()
             resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
             try:
                 for _ in range(3):
@@ -270,3 +274,20 @@ def test_a_sensor_that_cannot_look_says_so_once(tmp_path: Path) -> None:
         assert "sockets cannot be looked at" in web.sensor.problem
         web.look()
         assert web.watch.sockets["problem"] == ""
+
+
+def test_while_all_is_well_and_no_listener_changes_nothing_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with watched(tmp_path) as web:
+        measured: list[float] = []
+        measure = web.sensor.measure
+
+        def counted(*given: Any) -> list[Finding]:
+            measured.append(given[-1])
+            return measure(*given)
+
+        monkeypatch.setattr(web.sensor, "measure", counted)
+        web.until(lambda: len(measured) >= 3, "three looks that measured")
+        assert all(later - sooner > REST - 0.001 for sooner, later in pairwise(measured))
+        assert (web.told, web.posted) == ([], [])

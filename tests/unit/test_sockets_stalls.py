@@ -52,6 +52,26 @@ def test_an_acceptor_that_hangs_is_proven(tmp_path: Path) -> None:
         assert time.monotonic() - asked >= AFTER
 
 
+def test_one_that_hangs_with_connections_that_it_has_accepted_and_not_read_is_proven(tmp_path: Path) -> None:
+    with watched(tmp_path) as server, ExitStack() as stack:
+        ask(server.port, "/take/2")
+        for _ in range(4):
+            knock(stack, server)
+        stalls, asked = Stalls(nothing_lost), time.monotonic()
+        fault = eventually(lambda: look_at(server, stalls, asked), what="the proof", every=0.05)
+        assert fault is not None
+        assert fault.reason.startswith("4 connections wait")
+
+
+def test_one_that_has_accepted_a_client_who_sends_nothing_may_wait_for_him(tmp_path: Path) -> None:
+    with watched(tmp_path) as server, ExitStack() as stack:
+        ask(server.port, "/take/1")
+        stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        eventually(lambda: server_accepted(server), what="the silent client accepted")
+        knock(stack, server)
+        never(server, 1.0)
+
+
 def test_without_a_probe_that_waits_too_nothing_is_proven(tmp_path: Path) -> None:
     with watched(tmp_path) as server, ExitStack() as stack:
         ask(server.port, "/hang")

@@ -111,7 +111,7 @@ class Board:
                     continue
                 gauge = self._gauges[reading.key] = _Gauge()
             if gauge.turn(reading, now):
-                found += self._say(reading.key, gauge.level, reading.fault)
+                found += self._say(reading.key, gauge.level, gauge.fault or reading.fault)
             found += self._act(reading, gauge, now)
             if gauge.level is Level.FINE and gauge.above is Level.FINE:
                 del self._gauges[reading.key]
@@ -120,6 +120,11 @@ class Board:
             if gauge.level and gauge.fault is not None:
                 found += self._say(key, Level.FINE, gauge.fault)
         return found
+
+    @property
+    def calm(self) -> bool:
+        """Whether nothing is beyond a threshold, not even for a moment yet."""
+        return not self._gauges
 
     def errors(self) -> list[Fault]:
         """The faults at their error now."""

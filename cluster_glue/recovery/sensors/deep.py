@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import ssl
 import threading
 import time
 from contextlib import suppress
@@ -179,6 +180,9 @@ def _problem(url: str, error: requests.RequestException) -> tuple[Verdict, int, 
         return Verdict.UNACCEPTED, 0, f"{url} did not accept a connection in time"
     if isinstance(error, requests.Timeout):
         return Verdict.MUTE, 0, f"{url} gave no whole answer in time"
+    for one in causes:
+        if isinstance(one, ssl.SSLCertVerificationError):
+            return Verdict.UNTRUSTED, 0, f"{url} cannot be trusted: its certificate is not valid: {one.verify_message}"
     if isinstance(error, requests.exceptions.SSLError):
         return Verdict.WRONG, 0, f"{url} speaks no TLS that we understand"
     if isinstance(

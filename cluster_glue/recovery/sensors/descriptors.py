@@ -6,6 +6,7 @@ names are counted; the links of ``/proc/PID/task`` are the threads.
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 from collections import deque
@@ -82,10 +83,14 @@ def usage(pid: int) -> Usage | None:
     return Usage(pid, files, limit, max(1, found.st_nlink - 2), tasks, found.st_uid)
 
 
-def task_limits(pid: int, usages: Iterable[Usage]) -> list[TaskLimit]:
-    """The limits on tasks that bind this process: of its control groups, and of the users of its family."""
+def task_limits(pid: int, usages: Iterable[Usage], worth: float = 0.0) -> list[TaskLimit]:
+    """The limits on tasks that bind this process: of its control groups, and of the users of its family.
+
+    A user's tasks are counted only where all tasks of the machine together make this share of his limit.
+    """
     found = _cgroup_limits(pid)
-    bound = {each.uid: each.tasks_limit for each in usages if each.uid and each.tasks_limit}
+    most = _all_tasks() / worth if worth else math.inf
+    bound = {each.uid: each.tasks_limit for each in usages if each.uid and 0 < each.tasks_limit <= most}
     for uid, tasks in _tasks_of(bound.keys()).items():
         found.append(TaskLimit(f"the limit of user {uid} (ulimit -u, LimitNPROC of the unit)", tasks, bound[uid]))
     return found
@@ -103,6 +108,13 @@ def _limit(pid: int, which: int) -> int:
                 return int(text) if text.isdigit() else 0
         return 0
     return 0 if soft == resource.RLIM_INFINITY else soft
+
+
+def _all_tasks() -> float:
+    """Processes and threads of the machine; infinite when it is not known."""
+    with suppress(OSError, IndexError, ValueError):
+        return float(Path("/proc/loadavg").read_bytes().split()[3].split(b"/")[1])
+    return math.inf
 
 
 def _tasks_of(uids: Iterable[int]) -> dict[int, int]:

@@ -1,7 +1,7 @@
 """Whether the interface that has an address is connected to anything (its carrier, as the driver reports it).
 
 An address whose cable is out answers on this machine and nowhere else: no probe from here can see it. Sources:
-rtnetlink(7) (RTM_GETADDR) for the address, and ``/sys/class/net/NAME/carrier`` (Documentation/ABI/testing/sysfs-class-net).
+rtnetlink(7) (RTM_GETADDR) for the address, ``/sys/class/net/NAME/carrier`` (Documentation/ABI/testing/sysfs-class-net).
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from cluster_glue.recovery.sensors.conditions import Reading
 from cluster_glue.recovery.sensors.holders import Holder, Holders, descends, every_pid, introduce
+from cluster_glue.recovery.sensors.links import Links
 from cluster_glue.recovery.thresholds import Thresholds
 from ocf.faults import Fault, Kind
 from resource_agents.families import layout_of
@@ -43,6 +44,7 @@ class Listening:
     members: Callable[[], Iterable[int]]
     _seen: set[Address] = field(default_factory=set)
     _lost: dict[Address, float] = field(default_factory=dict)
+    _links: Links = field(default_factory=Links)
     _holders: Holders = field(default_factory=Holders)
     _strangers: dict[int, bool] = field(default_factory=dict)  # by inode: asked already, is a stranger's
 
@@ -75,14 +77,19 @@ class Listening:
             elif not own:
                 yield from self._missing(address, listeners, limits, now)
 
-    def left(self, server: Server) -> Iterator[Reading]:
-        """Addresses on which it listened, and which this machine does not have any more."""
+    def left(self, server: Server, limits: Thresholds) -> Iterator[Reading]:
+        """Addresses on which it listened, and which this machine does not have any more, or nobody can reach."""
         for host in sorted({address.host for address in layout_of(server).addresses if address in self._seen}):
             if not has(host):
                 words = f"the address {host} on which it listens is not on this machine any more"
                 advice = "is the cluster's address up on this node?"
                 fault = Fault("service-address-missing", Kind.HOST, words, f"bind to {host}: EADDRNOTAVAIL", advice)
                 yield Reading(f"service-address-missing {host}", 1, 1, 1, fault, patience=0.0, hold=AWAY)
+            elif limits.link_lost_after and (name := self._links.down(host)):
+                words = f"the interface {name} that has its address {host} is connected to nothing"
+                advice = "look at the cable, and at the port of the switch"
+                fault = Fault("link-lost", Kind.HOST, words, f"/sys/class/net/{name}/carrier is 0", advice)
+                yield Reading(f"link-lost {host}", 1, 1, 1, fault, patience=0.0, hold=limits.link_lost_after)
 
     def _strange(self, inode: int, holders: dict[int, Holder]) -> bool:
         """Whether somebody else's process has this socket. Asked once for each: it does not change hands unseen."""

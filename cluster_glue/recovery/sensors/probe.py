@@ -26,6 +26,7 @@ CAUSES = {
     Verdict.MUTE: ("mute", Kind.RESOURCE),
     Verdict.CUT: ("cut", Kind.RESOURCE),
     Verdict.WRONG: ("wrong-answer", Kind.RESOURCE),
+    Verdict.UNTRUSTED: ("certificate-invalid", Kind.CONFIGURATION),
     Verdict.OURS: ("probe-impossible", Kind.OURS),
 }
 

@@ -8,6 +8,7 @@ length are unpacked together, no object is made for a single socket.
 
 from __future__ import annotations
 
+import math
 import socket
 import struct
 from collections import Counter
@@ -35,8 +36,9 @@ ESTABLISHED, SYN_RECV, CLOSE_WAIT, LISTEN = 1, 3, 8, 10
 #: States in which the server has said its last word, and may still hold the connection.
 HALF_CLOSED = (4, 5, 11)
 
-#: An extension in a request, and its attribute in an answer: the socket's memory, and what was dropped at it.
-SKMEMINFO = 7
+#: Extensions in a request, and their attributes in an answer: the connection in figures (struct tcp_info); the socket's
+#: memory, and what was dropped at it.
+INFO, SKMEMINFO = 2, 7
 
 #: Bytecode of include/uapi/linux/inet_diag.h: source port at least, at most; jump.
 _S_GE, _S_LE, _JMP = 2, 3, 1
@@ -52,6 +54,8 @@ _OLD_REQUEST = struct.Struct("=BBBB48xII")
 _REQUEST = struct.Struct("=BBBxI48x")
 _OPERATION = struct.Struct("=BBH")
 _ATTRIBUTE = struct.Struct("=HH")
+_QUEUED = struct.Struct("=17xB42x8s4xI8xI")  # state, the kernel's name, bytes unread, inode
+_BYTES_RECEIVED = struct.Struct("=128xQ")
 
 
 def count(states: Collection[int], ports: Collection[int] = ()) -> Counter[tuple[int, int]]:
@@ -73,18 +77,6 @@ def troubled() -> list[tuple[int, int, bytes, int]]:
             (state, int.from_bytes(port, "big"), cookie, inode)
             for state, port, cookie, inode in struct.iter_unpack(f"=17xB2x2s38x8s16xI{length - FIXED}x", block)
         ]
-    return found
-
-
-def drops() -> dict[int, int]:
-    """Connections that the kernel dropped at each listener since it was made, by the listener's inode."""
-    found: dict[int, int] = {}
-    for block, length in _dump((LISTEN,), b"", SKMEMINFO):
-        for start in range(0, len(block), length):
-            (inode,) = struct.unpack_from("=84xI", block, start)
-            for kind, value in _attributes(block[start + FIXED : start + length]):
-                if kind == SKMEMINFO and len(value) >= 36:
-                    (found[inode],) = struct.unpack_from("=32xI", value)
     return found
 
 
@@ -110,38 +102,44 @@ def destinations(low: int, high: int, listening: Collection[int]) -> Counter[tup
                 raw[family, local, remote, address] += 1
     most: Counter[tuple[str, int]] = Counter()
     for (family, _, remote, address), number in raw.items():
-        where = _host(family, address), int.from_bytes(remote, "big")
+        where = host_of(family, address), int.from_bytes(remote, "big")
         most[where] = max(most[where], number)
     return most
 
 
 def queued(ports: Collection[int], most: int) -> tuple[set[bytes], int] | None:
-    """Who waits to be accepted at these local ports (the kernel's names), and how many connections are accepted.
+    """Who waits at these local ports and was not heard yet (the kernel's names), and how many others are connected.
 
-    A connection in an accept queue belongs to no process yet, so it has no inode. An accepted one counts until the
-    server has closed it, half-closed ones (a lingering close) too. None for more than ``most`` connections. Raises
-    ``OSError``.
+    A connection in an accept queue belongs to no process yet, so it has no inode. One that was accepted still waits
+    when all that its client sent lies unread. Any other counts until the server has closed it, half-closed ones (a
+    lingering close) too. None for more than ``most`` connections. Raises ``OSError``.
     """
     waiting: set[bytes] = set()
-    accepted = total = 0
-    for block, length in _dump((ESTABLISHED, CLOSE_WAIT, *HALF_CLOSED), _only(ports)):
+    heard = total = 0
+    for block, length in _dump((ESTABLISHED, CLOSE_WAIT, *HALF_CLOSED), _only(ports), INFO):
         total += len(block) // length
         if total > most:
             return None
-        for state, cookie, inode in struct.iter_unpack(f"=17xB42x8s16xI{length - FIXED}x", block):
-            if inode:
-                accepted += 1
-            elif state not in HALF_CLOSED:  # those without an inode are closed and forgotten by their process
+        for start in range(0, len(block), length):
+            state, cookie, unread, inode = _QUEUED.unpack_from(block, start)
+            if not inode:
+                if state not in HALF_CLOSED:  # those without an inode are closed and forgotten by their process
+                    waiting.add(cookie)
+            elif unread and state not in HALF_CLOSED and unread >= _received(block[start + FIXED : start + length]):
                 waiting.add(cookie)
-    return waiting, accepted
+            else:
+                heard += 1
+    return waiting, heard
 
 
-def _attributes(data: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Kind and value of each attribute of a message."""
-    while len(data) >= _ATTRIBUTE.size:
-        length, kind = _ATTRIBUTE.unpack_from(data)
-        yield kind, data[_ATTRIBUTE.size : length]
-        data = data[max(_ATTRIBUTE.size, (length + 3) & ~3) :]
+def _received(attributes: memoryview) -> float:
+    """How many bytes a connection has received; infinite where the kernel does not tell."""
+    while len(attributes) >= _ATTRIBUTE.size:
+        length, kind = _ATTRIBUTE.unpack_from(attributes)
+        if kind == INFO and length >= _ATTRIBUTE.size + _BYTES_RECEIVED.size:
+            return float(_BYTES_RECEIVED.unpack_from(attributes, _ATTRIBUTE.size)[0])
+        attributes = attributes[max(_ATTRIBUTE.size, (length + 3) & ~3) :]
+    return math.inf
 
 
 def _dump(states: Collection[int], filter_: bytes, extension: int = 0) -> Iterator[tuple[memoryview, int]]:
@@ -217,5 +215,6 @@ def _test(operation: int, otherwise: int, port: int) -> bytes:
     return _OPERATION.pack(operation, 8, otherwise) + _OPERATION.pack(0, 0, port)
 
 
-def _host(family: int, address: bytes) -> str:
+def host_of(family: int, address: bytes) -> str:
+    """An address as the kernel has it, in words."""
     return socket.inet_ntop(family, address[:4] if family == socket.AF_INET else address).removeprefix("::ffff:")

@@ -1,8 +1,10 @@
 """Sockets, descriptors and tables of all resources: one look a second, its readings taken in a thread.
 
-What costs is done as often as its own cost allows (:class:`Pace`), and only when a counter that costs nothing says that
-there may be something to see. So a machine at rest pays for some reads of small files, and one with many connections
-never more than a fixed share of a processor.
+While the table of listeners stays as it was, and nothing was found amiss, a look is that one comparison; what the
+table does not show (descriptors, tasks, the machine's tables) is looked at every :data:`REST` seconds then. What costs
+more is done as often as its own cost allows (:class:`Pace`), and only when a counter that costs nothing says that there
+may be something to see. So a machine at rest pays for one question to the kernel, and one with many connections never
+more than a fixed share of a processor.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,12 @@ from cluster_glue.recovery.model import Event, Phase, Tell
 from cluster_glue.recovery.sensors import socket_dump
 from cluster_glue.recovery.sensors.conditions import Board, Finding, Reading
 from cluster_glue.recovery.sensors.counters import BLAMED, Counters
+from cluster_glue.recovery.sensors.listen_table import ListenTable
 from cluster_glue.recovery.sensors.pressure import FEW
 from cluster_glue.recovery.sensors.subject import PROCESSES_EVERY, Seen, Subject, subject_of
 from cluster_glue.recovery.thresholds import Thresholds
 from ocf.faults import Fault, Kind
-from resource_agents.listeners import listening
+from resource_agents.listeners import Listener
 from resource_agents.server import Address
 
 if TYPE_CHECKING:
@@ -32,8 +34,14 @@ if TYPE_CHECKING:
 #: Seconds between two looks; the least between two counts of ephemeral ports, and of all connections.
 EVERY, PORTS_EVERY, CENSUS_EVERY = 1.0, 5.0, 10.0
 
+#: Seconds between two looks at everything while all is well and no listener changes.
+REST = 5.0
+
+#: Share of a processor that looks for troubled connections may cost where there were none.
+IDLE_SHARE = 0.0005
+
 #: Shares of a processor that looks at troubled connections, counts of all, and those of ephemeral ports may cost.
-TROUBLED_SHARE, CENSUS_SHARE, PORTS_SHARE = 0.003, 0.001, 0.0015
+TROUBLED_SHARE, CENSUS_SHARE, PORTS_SHARE = 0.003, 0.0002, 0.0015
 
 #: Share of a processor that looks at many resources may cost together, and seconds between two looks at processes for
 #: each resource there is, by which those cost about as much.
@@ -63,13 +71,19 @@ class Pace:
 class Sockets:
     """The sensor. ``post`` takes events for the machine of recovery, ``tell`` words; ``problem`` says what is amiss."""
 
-    def __init__(self, post: Callable[[str, Event], None], tell: Callable[[str, Tell], None]) -> None:
-        self._post, self._tell = post, tell
+    def __init__(
+        self, post: Callable[[str, Event], None], tell: Callable[[str, Tell], None], table: ListenTable
+    ) -> None:
+        self._post, self._tell, self._table = post, tell, table
+        self._well: list[tuple[Listener, int | None]] | None = None  # listeners and drops when nothing was amiss
+        self._well_until = 0.0
+        self._compared: list[Listener] = []  # the table that was compared with it last
         self._subjects: dict[str, Subject] = {}
         self._blamed: dict[str, Fault] = {}
         self._counters = Counters()
         self._machine = Board("")
         self._troubled_pace = Pace(EVERY, TROUBLED_SHARE)
+        self._idle_pace = Pace(REST, IDLE_SHARE)  # of the same, while only the number of sockets asks for it
         self._census_pace = Pace(CENSUS_EVERY, CENSUS_SHARE)
         self._ports_pace = Pace(PORTS_EVERY, PORTS_SHARE)
         self._census: Counter[tuple[int, int]] = Counter()
@@ -87,6 +101,7 @@ class Sockets:
     def watch(self, watch: Watch, main: int) -> None:
         """Look at this resource from now on, whose main process is ``main``."""
         self._subjects[watch.name] = subject_of(watch, main)
+        self._well = None
 
     def forget(self, name: str) -> None:
         """Look at it no more."""
@@ -118,7 +133,13 @@ class Sockets:
         if not subjects:
             return
         try:
-            found = await asyncio.to_thread(self.measure, subjects)
+            listeners, now = self._table.recent(), self._pass_time()
+            dropped = self._table.drops
+            if now < self._well_until and self._as_it_was(listeners, dropped):
+                return
+            found = await asyncio.to_thread(self.measure, subjects, listeners, dropped, now)
+            self._well = self._ours(listeners, dropped) if self._calm(subjects) else None
+            self._well_until = now + REST
             problem = ""
         except Exception as error:  # no reason to lose the other sensors for
             found, problem = [], f"sockets cannot be looked at: {type(error).__name__} {error}"
@@ -143,16 +164,33 @@ class Sockets:
             if each.event is not None:
                 self._post(each.name, each.event)
 
-    def measure(self, subjects: list[Subject]) -> list[Finding]:
+    def _as_it_was(self, listeners: list[Listener], dropped: dict[int, int]) -> bool:
+        """Whether nothing was amiss, and the listeners on the ports of ours are the same since."""
+        if self._well is None or (listeners is not self._compared and self._ours(listeners, dropped) != self._well):
+            return False
+        self._compared = listeners
+        return True
+
+    def _ours(self, listeners: list[Listener], dropped: dict[int, int]) -> list[tuple[Listener, int | None]]:
+        ports = {port for subject in self._subjects.values() for port in subject.every_port}
+        return [(one, dropped.get(one.inode)) for one in listeners if one.port in ports]
+
+    def _calm(self, subjects: list[Subject]) -> bool:
+        """Whether these are all there are, and nothing is amiss with any."""
+        if len(self._troubled) >= _few(subjects) or len(subjects) != len(self._subjects) or not self._machine.calm:
+            return False
+        return all(one.board.calm and self._subjects.get(one.watch.name) is one for one in subjects)
+
+    def measure(
+        self, subjects: list[Subject], listeners: list[Listener], dropped: dict[int, int], now: float
+    ) -> list[Finding]:
         """Everything that is new about these resources and the machine. Raises ``OSError``."""
-        now = self._pass_time()
         self._counters.look()
         limits = [subject.watch.config.thresholds for subject in subjects]
-        listeners = listening()
         for subject in subjects:
             subject.ports = {one.port for one in subject.own(listeners)}
         ports = {port for subject in subjects for port in subject.ports}
-        self._look_at_connections(ports, limits, now)
+        self._look_at_connections(ports, _few(subjects), now)
         readings, kept = self._of_machine(ports, limits, now)
         found = self._machine.judge(readings, now, kept)
         overflows = self._counters.listen.get("ListenOverflows")
@@ -161,7 +199,7 @@ class Sockets:
             now,
             max(PROCESSES_EVERY, len(subjects) * PROCESSES_APART),
             listeners,
-            _dropped(),
+            dropped,
             self._troubled,
             self._census,
             self._census_at,
@@ -183,18 +221,16 @@ class Sockets:
         self._clock += min(self._looked - looked, 2 * self._interval)
         return self._clock
 
-    def _look_at_connections(self, ports: set[int], limits: list[Thresholds], now: float) -> None:
+    def _look_at_connections(self, ports: set[int], few: int, now: float) -> None:
         """Count what may be trouble, if anything says that there may be some; count everything now and then."""
         began = time.thread_time()
         counted, self._listen_before = self._listen_before, self._counters.listen
-        few = min(FEW, *(each.close_wait_warning for each in limits))
-        stirred = counted != self._counters.listen or self._counters.sockets.get("inuse", few) >= few
-        stirred = stirred or any(self._census[socket_dump.SYN_RECV, port] for port in ports) or bool(self._troubled)
-        if not stirred:
-            self._troubled = []
-        elif self._troubled_pace.due(now):
+        stirred = counted != self._counters.listen or len(self._troubled) >= few
+        stirred = stirred or any(self._census[socket_dump.SYN_RECV, port] for port in ports)
+        pace = self._troubled_pace if stirred else self._idle_pace
+        if (stirred or self._troubled or self._counters.sockets.get("inuse", few) >= few) and pace.due(now):
             self._troubled = socket_dump.troubled()
-            self._troubled_pace.spent(now, time.thread_time() - began)
+            pace.spent(now, time.thread_time() - began)
         began = time.thread_time()
         if ports and self._census_pace.due(now):
             self._census, self._census_at = socket_dump.count(socket_dump.STATES.keys(), ports), now
@@ -227,8 +263,6 @@ class Sockets:
         return readings, set()
 
 
-def _dropped() -> dict[int, int]:
-    """Drops by listener, where the kernel tells."""
-    with suppress(OSError):
-        return socket_dump.drops()
-    return {}
+def _few(subjects: list[Subject]) -> int:
+    """Connections of which fewer are nothing, whatever their state: the machine's other programs have some too."""
+    return min(FEW, *(subject.watch.config.thresholds.close_wait_warning for subject in subjects))

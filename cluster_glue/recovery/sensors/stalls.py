@@ -4,9 +4,9 @@ A mute server may be hung or busy, and only the first may be restarted. It is hu
 time that koboshi itself was awake in,
 
 * connections wait in the accept queue, and not one of them was accepted (they are first in, first out: when the ones of
-  the span's begin still wait, none was);
-* nobody is connected to it besides: no accepted connection is open, so no slow request, no slow back end, no client
-  that is slow to ask or to hang up can be what keeps a worker;
+  the span's begin still wait, none was); one that was accepted waits as long as nothing that its client sent was read;
+* nobody is connected to it besides: no connection is open of which anything was read, or which has sent nothing, so no
+  slow request, no slow back end, no client that is slow to ask or to hang up can be what keeps a worker;
 * the server did not compute: next to no processor time, and no thread runnable, in uninterruptible sleep, or traced;
 * and a probe was asked and has no answer either.
 
@@ -44,7 +44,7 @@ _TICK = 1.0 / os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at a server: who waits to be accepted, and the processor time of each of its processes in seconds."""
+    """One look at a server: who waits to be heard, and the processor time of each of its processes in seconds."""
 
     waiting: frozenset[bytes]
     processors: dict[int, float]
@@ -98,7 +98,7 @@ class Stalls:
         took = now - span.since
         if took < after or span.looks < LOOKS or asked is None or now - asked < ASKED_FOR:
             return None
-        words = f"{len(sample.waiting)} connections wait, none was accepted for {took:.2g} s, nobody else is connected,"
+        words = f"{len(sample.waiting)} connections wait, none was heard for {took:.2g} s, nobody else is connected,"
         words += " and no thread of it does anything: the acceptor hangs"
         used = sample.used - span.first.used
         proof = f"{used:.2g} s of processor time in {took:.2g} s, a probe without an answer for {now - asked:.2g} s"
@@ -123,8 +123,8 @@ def take(ports: frozenset[int], main: int) -> Sample | None:
         return None
     if found is None or processors is None:
         return None
-    waiting, accepted = found
-    return Sample(frozenset(waiting), processors) if waiting and not accepted else None
+    waiting, heard = found
+    return Sample(frozenset(waiting), processors) if waiting and not heard else None
 
 
 def _processors(main: int) -> dict[int, float] | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cluster_glue.recovery.sensors import socket_dump
-from cluster_glue.recovery.sensors.conditions import Board, Finding, Reading
+from cluster_glue.recovery.sensors.conditions import EASE, Board, Finding, Reading
 from cluster_glue.recovery.sensors.descriptors import task_limits, usage
 from cluster_glue.recovery.sensors.listening import Listening
 from cluster_glue.recovery.sensors.pressure import Pressure
@@ -61,6 +61,11 @@ class Subject:
     _held: frozenset[int] | None = None  # inodes of the listeners it had open at the first look
     _looked_at: float = float("-inf")  # its processes
 
+    @property
+    def every_port(self) -> set[int]:
+        """The ports that it is configured to listen on, and those that it had besides."""
+        return self.ports | {address.port for address in layout_of(self.watch.server).addresses}
+
     def own(self, listeners: list[Listener]) -> list[Listener]:
         """The listeners of this server: on its configured addresses, and what its processes had open besides."""
         if self.elsewhere:
@@ -91,7 +96,7 @@ class Subject:
         yield from self.listening.readings(self.watch.server, seen.listeners, limits, seen.now)
         # alone, a start that fails for a missing address waits until it is back, and nothing is given up
         if self.watch.config.policy.on_exhausted == "failover":
-            yield from self.listening.left(self.watch.server)
+            yield from self.listening.left(self.watch.server, limits)
         yield from self.pressure.of_queues(own, seen.dropped, seen.overflows or 0, seen.somaxconn, limits, seen.now)
         yield from self.pressure.of_half_open(half_open, own, limits)
         yield from self.pressure.of_connections(closed, self.ports, lambda: family(self.main), limits, seen.now)
@@ -115,7 +120,7 @@ class Subject:
     def _of_processes(self, now: float) -> Iterator[Reading]:
         limits = self.watch.config.thresholds
         usages = [each for pid in family(self.main) if (each := usage(pid)) is not None]
-        bounds = task_limits(self.main, usages)
+        bounds = task_limits(self.main, usages, limits.tasks_warning / 100 * EASE)
         yield from self.pressure.of_processes(usages, limits, now)
         yield from self.pressure.of_tasks(usages, bounds, limits, now)
         bounded = [each for each in usages if each.files_limit] or usages
@@ -133,7 +138,7 @@ def subject_of(watch: Watch, main: int) -> Subject:
     """This resource, whose main process is ``main``, before the first look."""
     make = watch.executor.make
     listening = Listening(main, make, lambda: _members(watch))
-    return Subject(watch, main, listening, Pressure(type(watch.server)), Board(watch.name), not _near(main))
+    return Subject(watch, main, listening, Pressure(type(watch.server)), Board(watch.name), not near(main))
 
 
 def family(main: int) -> list[int]:
@@ -151,7 +156,7 @@ def _members(watch: Watch) -> Iterable[int]:
     return [process.pid for process in members(watch.server, watch.remembered, watch.group)]
 
 
-def _near(pid: int) -> bool:
+def near(pid: int) -> bool:
     """Whether a process sees the same sockets as we do."""
     try:
         return os.readlink(f"/proc/{pid}/ns/net") == os.readlink("/proc/self/ns/net")

@@ -71,11 +71,13 @@ class Server:
 class Ladder:
     """The group ``group`` with EXEC ``exec-web`` and monitor ``genw-web``."""
 
-    def __init__(self, folder: Path, group: str, servers: list[Server], *, script: int = 0, fo: int = 1) -> None:
+    def __init__(
+        self, folder: Path, group: str, servers: list[Server], *, script: int = 0, restart: int = 0, fo: int = 1
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self.folder, self.group, self.servers = folder, group, servers
-        self.threshold = {"script": script, "fo": fo}
-        self.counts = {"script": 0, "fo": 0}
+        self.threshold = {"script": script, "restart": restart, "fo": fo}
+        self.counts = {"script": 0, "restart": 0, "fo": 0}
         self.errors = 0
         self.owner: Server | None = None
         self.history: list[str] = []
@@ -132,6 +134,10 @@ class Ladder:
             env = {"CLP_ACTION": "RECOVERY", "CLP_RECOVERYCOUNT": str(self.counts["script"])}
             status = self._script(here, "scripts/monitor.s/genw-web/preaction.sh", env)
             self.history.append(f"recovery script on {here.name}: {status}")
+        elif self.counts["restart"] < self.threshold["restart"]:
+            self.counts["restart"] += 1
+            if self.stop("RESOURCERESTART") == 0:
+                self.start(here)
         elif self.counts["fo"] < self.threshold["fo"]:
             self.counts["fo"] += 1
             if self.stop("GROUPFAILOVER") == 0:
