@@ -13,6 +13,8 @@ from vagrant.lab.machines import Lab, environment
 #: The lab's services: name to address.
 SERVICES = {"web": "10.77.0.100", "shop": "10.77.0.101"}
 HERE = Path(__file__).resolve().parent
+#: Seconds after which a person gives up on a request: one, or more where the machines are slow by nature, up to this.
+MOST_PATIENT = 3.0
 #: Answers in a row that make sure of something.
 ROW = 3
 
@@ -45,18 +47,20 @@ class Client:
     def __init__(self, lab: Lab, log: Path) -> None:
         self._log = log
         words = [f"{name}={address}" for name, address in SERVICES.items()]
+        rhythm = [f"{lab.every:g}", f"{min(lab.pace, MOST_PATIENT):g}"]
         with log.open("wb") as out:
             self._process = subprocess.Popen(
-                [*lab.entry(), sys.executable, "-I", str(HERE / "client.py"), f"{lab.every:g}", *words],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=environment(), cwd="/",
+                [*lab.entry(), sys.executable, "-I", str(HERE / "client.py"), *rhythm, *words],
+                stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, env=environment(), cwd="/",
             )  # fmt: skip
         self._read = 0
         self._answers: list[Answer] = []
 
     def end(self) -> None:
         """Ask no more."""
-        self._process.terminate()
-        self._process.wait(10)
+        assert self._process.stdin is not None
+        self._process.stdin.close()  # a signal would end nsenter(1) alone, and the client would go on asking
+        self._process.wait(30)
 
     def answers(self, service: str = "", since: float = 0.0) -> list[Answer]:
         """All that were asked ``since``, in the order of asking."""

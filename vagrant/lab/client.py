@@ -1,8 +1,10 @@
 """The client of the lab: asks each service again and again and writes down what it got.
 
-``client.py EVERY NAME=ADDRESS...``: every so many seconds one new connection and one GET to each address, whatever
-became of the ones before. Each answer is one line on stdout: when it was asked (seconds of the epoch), how long it took
-(seconds), the service's name, ``good`` or ``bad``, and the node that answered or the reason.
+``client.py EVERY PATIENCE NAME=ADDRESS...``: every so many seconds one new connection and one GET to each address,
+whatever became of the ones before; one that took longer than PATIENCE is bad, as a person would have given up on it. It
+ends when its standard input does: whoever started it may be gone, or have no other way to reach it. Each answer is one
+line on stdout: when it was asked (seconds of the epoch), how long it took (seconds), the service's name, ``good`` or
+``bad``, and the node that answered or the reason.
 """
 
 from __future__ import annotations
@@ -11,15 +13,12 @@ import asyncio
 import sys
 import time
 
-#: Seconds after which a person would have given up on this request.
-PATIENCE = 1.0
 
-
-async def ask(address: str) -> tuple[str, str]:
+async def ask(address: str, patience: float) -> tuple[str, str]:
     """One request: ``good`` and who answered, or ``bad`` and why."""
     writer = None
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             reader, writer = await asyncio.open_connection(address, 80)
             writer.write(f"GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -35,24 +34,26 @@ async def ask(address: str) -> tuple[str, str]:
     return ("good", node) if status == "200" else ("bad", f"status-{status}")
 
 
-async def one(name: str, address: str) -> None:
+async def one(name: str, address: str, patience: float) -> None:
     asked, began = time.time(), time.monotonic()
-    outcome, who = await ask(address)
+    outcome, who = await ask(address, patience)
     took = time.monotonic() - began
     sys.stdout.write(f"{asked:.3f} {took:.3f} {name} {outcome} {who}\n")
     sys.stdout.flush()
 
 
-async def main(every: float, targets: list[str]) -> None:
+async def main(every: float, patience: float, targets: list[str]) -> None:
     under_way: set[asyncio.Task[None]] = set()
-    while True:
+    over = asyncio.Event()
+    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), over.set)
+    while not over.is_set():
         for target in targets:
             name, _, address = target.partition("=")
-            task = asyncio.create_task(one(name, address))
+            task = asyncio.create_task(one(name, address, patience))
             under_way.add(task)
             task.add_done_callback(under_way.discard)
         await asyncio.sleep(every)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(float(sys.argv[1]), sys.argv[2:]))
+    asyncio.run(main(float(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]))

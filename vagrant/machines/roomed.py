@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -25,6 +27,10 @@ from vagrant.lab.machines import CHECKOUT, Lab, LabError, check_count, provider_
 OPENS, ENDS = 60.0, 15.0
 PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 NAMESPACES = ("--pid", "--fork", "--kill-child", "--mount", "--uts", "--ipc", "--mount-proc")
+
+
+#: The wires of a lab, as every room names them.
+BRIDGES = ("br-a", "br-b")
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ class Roomed(Lab):
         with (self.directory / "room.log").open("ab") as log:
             unshare = subprocess.Popen(
                 words, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, cwd="/",
-                env={"PATH": PATH, "LC_ALL": "C.UTF-8", "LAB_EXPOSED": "yes" if self.exposed else "no"},
+                env={"PATH": PATH, "LC_ALL": "C.UTF-8", "LAB_ROOM": str(self.directory)},
             )  # fmt: skip
         note = {"provider": self.provider, "pid": unshare.pid, "start": started(unshare.pid), "nodes": count}
         note_file = self.directory / "lab.json"
@@ -117,33 +123,43 @@ class Roomed(Lab):
             time.sleep(0.02)
 
     def end(self) -> bool:
-        noted, there = self._noted(), self.directory.exists()
-        if noted is not None and noted.lives:
-            os.kill(noted.pid, signal.SIGKILL)  # its child, PID 1 of the room, goes with it, and all namespaces
-            end = time.monotonic() + ENDS
-            while noted.lives or self._peopled():
-                if time.monotonic() > end:
-                    raise LabError(f"process {noted.pid} of the lab in {self.directory} does not end")
-                time.sleep(0.02)
-                with suppress(ChildProcessError):
-                    os.waitpid(noted.pid, os.WNOHANG)
-        if noted is not None:
-            self.tidy(noted)
-        self.sweep()
-        return there
+        with _undisturbed():
+            noted, there = self._noted(), self.directory.exists()
+            if noted is not None and noted.lives:
+                self._kill(noted)
+            if noted is not None:
+                self.tidy(noted)
+            self.sweep()
+            return there
 
-    def tidy(self, _: Room) -> None:
-        """Take away what the kernel keeps of a room that has ended."""
+    def _kill(self, room: Room) -> None:
+        """Kill the room's first process; PID 1 of the room, its child, goes with it, and all that is in the namespaces.
 
-    def _peopled(self) -> bool:
-        """Whether a process still has the room's directory on its command line: PID 1 of the room is dying."""
-        mark, program = os.fsencode(self.directory), os.fsencode(self.room_program)
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            with suppress(OSError):
-                words = path.read_bytes().split(b"\0")
-                if mark in words and any(word.endswith(program) for word in words):
-                    return True
-        return False
+        PID 1 ends last of all, when everything in its namespaces has. Raises :class:`LabError`.
+        """
+        with suppress(LabError, ProcessLookupError):
+            last = os.pidfd_open(self.inner(room.pid))
+            try:
+                os.kill(room.pid, signal.SIGKILL)
+                if not select.select([last], [], [], ENDS)[0]:
+                    raise LabError(f"process {room.pid} of the lab in {self.directory} does not end")
+            finally:
+                os.close(last)
+        with suppress(ProcessLookupError):
+            os.kill(room.pid, signal.SIGKILL)
+        end = time.monotonic() + ENDS
+        while room.lives:
+            if time.monotonic() > end:
+                raise LabError(f"process {room.pid} of the lab in {self.directory} does not end")
+            time.sleep(0.02)
+        with suppress(ChildProcessError):
+            os.waitpid(room.pid, 0)
+
+    def tidy(self, room: Room) -> None:
+        """Take away what the kernel keeps of a room that has ended: where it was exposed, its bridges."""
+        for bridge in BRIDGES if room.exposed else ():
+            words = ["ip", "link", "delete", bridge]
+            subprocess.run(words, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
     def sweep(self) -> None:
         """Take the directory of a lab that ended away; never anything else."""
@@ -203,3 +219,13 @@ class Roomed(Lab):
             return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
         except (OSError, IndexError):
             raise LabError("the machine room is ending: script/lab down clears up") from None
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """An impatient second Ctrl-C waits until nothing is left half ended."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

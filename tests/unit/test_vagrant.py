@@ -1,0 +1,120 @@
+"""What Vagrant is given can be understood, by Vagrant and by the shells, and refuses what cannot be made."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+VAGRANT = Path(__file__).resolve().parents[2] / "vagrant"
+#: Where Debian's packages say that Vagrant has a provider; VirtualBox's comes with Vagrant and needs the program.
+PLUGINS = Path("/usr/share/vagrant-plugins/plugins.d")
+
+
+def scripts(*shells: str) -> list[Path]:
+    """The scripts below ``vagrant`` that begin with one of these words."""
+    return [
+        path for path in sorted(VAGRANT.rglob("*")) if path.is_file() and path.read_bytes().startswith(_heads(shells))
+    ]
+
+
+def _heads(shells: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple(f"#!/bin/{shell}\n".encode() for shell in shells)
+
+
+def installed(provider: str) -> bool:
+    """Whether Vagrant can make machines of that kind here."""
+    if provider == "virtualbox":
+        return shutil.which("VBoxManage") is not None
+    return (PLUGINS / f"vagrant-{provider}.json").exists()
+
+
+def vagrant(place: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Vagrant with a home of its own, asking nobody outside."""
+    if not shutil.which("vagrant"):
+        pytest.skip("vagrant is not here: script/setup lab-lxc")
+    own = {"VAGRANT_HOME": str(place / "home"), "VAGRANT_DOTFILE_PATH": str(place / "machines")}
+    own |= {"VAGRANT_CWD": str(VAGRANT), "VAGRANT_CHECKPOINT_DISABLE": "1", "VAGRANT_NO_COLOR": "1"}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("LAB_", "VAGRANT_"))}
+    return subprocess.run(
+        ["vagrant", *words], env={**inherited, **own, **settings}, cwd=place, text=True, timeout=120, check=False,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("script", scripts("sh", "bash"), ids=lambda path: str(path.relative_to(VAGRANT)))
+def test_each_script_is_understood_by_its_shell_and_by_shellcheck(script: Path) -> None:
+    shell = script.read_text().splitlines()[0].removeprefix("#!/bin/")
+    assert subprocess.run([shell, "-n", str(script)], capture_output=True, check=False).stderr == b""
+    if shutil.which("shellcheck"):
+        words = ["shellcheck", "--severity=warning", str(script)]
+        checked = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert checked.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "file", [VAGRANT / "Vagrantfile", *sorted(VAGRANT.glob("providers/*.rb"))], ids=lambda f: f.name
+)
+def test_each_file_of_vagrants_is_understood_by_ruby(file: Path) -> None:
+    if not shutil.which("ruby"):
+        pytest.skip("ruby is not here")
+    assert subprocess.run(["ruby", "-wc", str(file)], capture_output=True, text=True, check=False).stderr == ""
+
+
+@pytest.mark.parametrize("provider", ["lxc", "libvirt", "virtualbox"])
+def test_vagrant_accepts_its_file_for_each_provider_and_packs_koboshi_without_git(
+    provider: str, tmp_path: Path
+) -> None:
+    if not installed(provider):
+        pytest.skip(f"Vagrant's provider {provider} is not here")
+    done = vagrant(tmp_path, "validate", VAGRANT_DEFAULT_PROVIDER=provider, LAB_COUNT="3")
+    assert done.returncode == 0, done.stdout
+    assert "validated successfully" in done.stdout
+    with tarfile.open(tmp_path / "machines/koboshi.tar.gz") as packed:
+        names = packed.getnames()
+    needed = {"setup.cfg", "cluster_glue/daemon.py", "dist/systemd/koboshi.service", "vagrant/provision/machine.sh"}
+    assert needed <= set(names)
+    assert not [name for name in names if "__pycache__" in name or name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("LAB_COUNT", "1", "a number from 2 to 8"),
+        ("LAB_COUNT", "9", "a number from 2 to 8"),
+        ("LAB_COUNT", "many", "a number from 2 to 8"),
+        ("LAB_FENCE", "hope", "none of lab, xvm, sbd, none"),
+        ("LAB_SERVERS", "apache,iis", "there is no iis; there are apache, nginx"),
+        ("LAB_TOKEN", "5", "a number from 500 to 60000"),
+        ("LAB_MEMORY", "64", "a number from 512 to 65536"),
+    ],
+)
+def test_a_choice_that_cannot_be_made_is_refused_in_one_sentence(
+    name: str, value: str, sentence: str, tmp_path: Path
+) -> None:
+    done = vagrant(tmp_path, "status", **{name: value})
+    assert done.returncode != 0
+    last = done.stdout.strip().splitlines()[-1]
+    assert last.startswith(f"{name}={value}")
+    assert sentence in last
+    assert "Vagrantfile" not in done.stdout  # nothing about Ruby and line numbers
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "sentence"),
+    [
+        ((), 2, "usage: vagrant/build-box"),
+        (("--help",), 0, "usage: vagrant/build-box"),
+        (("docker",), 2, "there is no form docker; there are lxc and libvirt"),
+        (("lxc", "--output"), 2, "usage: vagrant/build-box"),
+    ],
+)
+def test_build_box_says_what_it_takes(words: tuple[str, ...], status: int, sentence: str) -> None:
+    build = [str(VAGRANT / "build-box"), *words]
+    done = subprocess.run(build, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == status
+    assert sentence in done.stdout + done.stderr
