@@ -147,7 +147,10 @@ class _Act:
             raise
         verdict = here.monitor()
         if entrusted and self._coming and verdict.condition in ("stopped", "failed"):
-            return self._awaited() or verdict
+            awaited = self._awaited()
+            if awaited is not None and awaited.condition == "running" and self._call.level > 0:
+                return here.monitor()  # the daemon does not look so deep
+            return awaited or verdict
         return verdict
 
     def _reload(self) -> Verdict:

@@ -21,6 +21,9 @@ from resource_agents.parsing import addresses, lighttpd_config
 from resource_agents.processes import Process, children, look
 from resource_agents.server import Command, ConfigurationUnreadable, Layout, Request, Rung, Server, Signature
 
+#: Options of a lighttpd that only reads its configuration, and is no server: such a one may run at any time.
+_LOOKING = frozenset({"-t", "-tt", "-p", "-V", "-v", "-h"})
+
 
 class Lighttpd(Server):
     """One lighttpd, known by its program and its configuration file."""
@@ -120,6 +123,8 @@ class Lighttpd(Server):
         if not self.is_kin(process):
             return False
         words = (*process.argv[1:], "")
+        if _LOOKING & set(words):
+            return False
         named = [words[at + 1] if word == "-f" else word[2:] for at, word in enumerate(words) if word.startswith("-f")]
         return bool(named) and real(process, named[-1]) == os.path.realpath(self.values["configfile"])
 

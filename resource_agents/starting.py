@@ -23,7 +23,7 @@ from resource_agents.http import WORKS, Answer, ask_all, connect_only
 from resource_agents.listeners import listening, on, sockets_of
 from resource_agents.logs import Log, tail
 from resource_agents.patience import Patience
-from resource_agents.processes import Identity, Process, open_pidfd, recently
+from resource_agents.processes import Identity, Process, alive, open_pidfd, recently
 from resource_agents.server import Server
 from resource_agents.spawning import exit_status, spawn
 from resource_agents.stopping import stop
@@ -64,7 +64,9 @@ def start(
         main = find_main(server, remembered, None if remembered else recently())
         if main is not None:
             kept = _remember(main, remembered, grouped=bool(group and main.pid in group.members()))
-            return replace(_Boot(make(), kept, group, patience, output).wait(), adopted=True)
+            adopted = replace(_Boot(make(), kept, group, patience, output).wait(), adopted=True)
+            if adopted.fault is None or alive(main.identity):
+                return adopted  # else it was on its way out: nothing that could be adopted
         if _may_have_left_something(server, remembered, group) and members(server, remembered, group):
             fault, notes = stop(server, remembered, group, patience, gentle=False)
             if fault is not None:

@@ -326,7 +326,7 @@ def test_deeper_levels_ask_what_the_parameters_name() -> None:
     with node("nginx") as here:
         here.resource.values["status10url"] = "/nginx_status"
         here.resource.values["status10regex"] = "Active connections"
-        assert here.code("start") == 0
+        in_care(here)
         assert here.code("monitor", interval=10, level=10) == 0
         ran = here.act("monitor", interval=10, level=10, status10regex="no such words")
         assert (ran.rc, len(ran.reasons)) == (1, 1)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster_glue.client import AskError
 from resource_agents.processes import alive, send
 from tests.live.test_connector_pacemaker import Node
 from tests.servers import end, family
@@ -41,6 +42,10 @@ class Mortal(Node):
         assert gone is not None
         eventually(lambda: not alive(gone) or story(), what=f"moment {moment} or the end of the story", every=0.02)
         self.moment.unlink()
+        try:  # the moment may have come while the story ended
+            self.koboshi.ask({"do": "ping"})
+        except AskError:
+            eventually(lambda: not alive(gone), what=f"the end of koboshi at moment {moment}")
         if died := not alive(gone):
             self.koboshi.start()
         return died

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ocf.faults import Kind
 from resource_agents.lighttpd import Lighttpd
 from resource_agents.parsing import lighttpd_config
+from resource_agents.processes import Process
 from resource_agents.server import Address, ConfigurationUnreadable
 
 RECORDED = (
@@ -156,3 +157,17 @@ def test_an_ordinary_start_and_stop_name_nothing() -> None:
         "2026-11-22 12:47:38: (configfile.c.1289) WARNING: unknown config-key: server.nonsense (ignored)",
     ]
     assert Lighttpd({}).explain(lines, "it failed") is None
+
+
+@pytest.mark.parametrize("option", ["-t", "-tt", "-p"])
+def test_a_lighttpd_that_only_reads_its_configuration_is_no_server(tmp_path: Path, option: str) -> None:
+    configfile = tmp_path / "lighttpd.conf"
+    configfile.write_text("server.port = 8080\n")
+    server = Lighttpd({"configfile": str(configfile), "httpd": "/usr/sbin/lighttpd"})
+
+    def process(*words: str) -> Process:
+        argv = (server.binary, *words, "-f", str(configfile))
+        return Process(pid=4, start=1, ppid=0, pgid=4, sid=4, state="S", exe=server.binary, argv=argv, uid=0)
+
+    assert server.is_main(process("-D"))
+    assert not server.is_main(process(option))
