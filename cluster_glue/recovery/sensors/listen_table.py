@@ -36,6 +36,9 @@ PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, er
 #: Seconds, and microseconds, that the kernel may take for an answer that it makes while it is asked.
 _PATIENCE = struct.pack("@ll", 2, 0)
 
+#: Bytes of one datagram of an answer; the kernel fills at most 32 KiB.
+_ANSWER = 65536
+
 _HEADER = struct.Struct("=IHHII")
 _RECORD = struct.Struct("=16xB3x2s2x16s32xIIII")
 _ATTRIBUTE = struct.Struct("=HH")
@@ -54,6 +57,7 @@ class ListenTable:
         self._listeners: list[Listener] = []
         self._answer = b""
         self._at = float("-inf")
+        self._view = memoryview(bytearray(_ANSWER))  # kept: a new one for each answer costs more than the answer
         self._netlink: socket.socket | None = None
         self._refused = False
 
@@ -97,7 +101,7 @@ class ListenTable:
         self._netlink.sendto(_REQUEST, (0, 0))
         parts: list[bytes] = []
         while True:
-            part = self._netlink.recv(65536)
+            part = bytes(self._view[: self._netlink.recv_into(self._view)])
             at = _last(part)
             if at < 0:
                 parts.append(part)
