@@ -41,6 +41,9 @@ from vagrant.lab.providers import PROVIDERS, STANDARD, found
 from vagrant.lab.report import OUTPUT, report
 from vagrant.lab.scenario import ScenarioError
 
+#: Signals by which a person ends a command.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -81,8 +84,8 @@ def main(arguments: Sequence[str]) -> int:
         print(__doc__)
         return 0 if arguments else 2
     asked = parse(arguments)
-    signal.signal(signal.SIGTERM, _interrupted)
-    signal.signal(signal.SIGHUP, _interrupted)
+    for number in ENDING:
+        signal.signal(number, _interrupted)
     try:
         lab = found(getattr(asked, "directory", ""), getattr(asked, "provider", ""))
         match asked.word:
@@ -165,6 +168,8 @@ def logs(lab: Lab, only: str) -> int:
 
 
 def _interrupted(number: int, _: object) -> NoReturn:
+    for each in ENDING:  # once is enough: what is half made is being taken away now
+        signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt(number)
 
 
