@@ -36,6 +36,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
 #: What a lab can be made of, and where the report of --lab goes.
 PROVIDERS, REPORT = ("namespaces", "lxc", "libvirt"), "koboshi-lab-report.html"
+#: Where the lab's boxes stay for the next lab, on a machine that has had one.
+BOXES = Path("/var/cache/koboshi-lab")
 #: Seconds that what a step leaves running may take to end by itself.
 LINGER = 5.0
 
@@ -101,7 +103,8 @@ def rehearsal(provider: str, scratch: str) -> Step:
     """All scenarios on machines of one kind, and the report."""
     python, report = str(BIN / "python"), str(ROOT / REPORT)
     pytest = (python, "-m", "pytest", "-v", "-n", "0", "-m", "cluster", f"--junitxml={scratch}/lab.xml")
-    settings = (("LAB_PROVIDER", provider), ("LAB_REPORT", report))
+    boxes = os.environ.get("LAB_BOXES") or str(BOXES)
+    settings = (("LAB_PROVIDER", provider), ("LAB_REPORT", report), ("LAB_BOXES", boxes))
     command = (*pytest, f"--basetemp={scratch}/c", "tests/cluster/test_scenarios.py")
     return Step("lab", f"the scenarios on {provider}", (command,), 10800, root=True, settings=settings)
 
@@ -123,6 +126,8 @@ def environment(scratch: str) -> dict[str, str]:
         and name not in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
     }
     path = f"{BIN}:{kept.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
+    if "LAB_BOXES" not in kept and not BOXES.exists():
+        kept["LAB_BOXES"] = f"{scratch}/boxes"  # built for the tests, and thrown away with all else
     return kept | {"PATH": path, "TMPDIR": scratch, "COVERAGE_FILE": f"{scratch}/coverage"}
 
 
