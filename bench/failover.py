@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from bench.figures import Line
@@ -25,7 +26,8 @@ from vagrant.lab.answers import Client, moves, outage
 from vagrant.lab.bringing_up import HOME, must, restore, until, up
 from vagrant.lab.claims import View
 from vagrant.lab.cluster import Cluster
-from vagrant.lab.machines import Lab
+from vagrant.lab.machines import Lab, LabError
+from vagrant.lab.timeline import tell_all
 from vagrant.namespaces.lab import Namespaces
 
 #: Where the lab's Apache is, and how all of its processes are killed at once.
@@ -72,7 +74,7 @@ class Rounds:
     """The lab with one contestant in it."""
 
     def __init__(self, lab: Lab, folder: Path, contestant: Contestant) -> None:
-        self._lab, self._cluster = lab, Cluster(lab)
+        self._lab, self._cluster, self._contestant = lab, Cluster(lab), contestant
         self._enter(contestant)
         self._client = Client(lab, folder / f"client-{time.monotonic_ns()}")
         self.view = View(lab, self._client)
@@ -122,7 +124,14 @@ class Rounds:
         """One fault: seconds without service, and whether the service left its node."""
         self.view.ready()
         must(self._lab, HOME, command)
-        until(self._served_again, HOPELESS, "service again")
+        try:
+            until(self._served_again, HOPELESS, "service again")
+        except LabError as hopeless:  # counted as it is, and told; then everything is put in its place again
+            told = "\n".join(tell_all(self.view))
+            print(f"{command}: {hopeless}\n{told}", file=sys.stderr)
+            answers = self._client.answers("web", self.view.since)
+            self._enter(self._contestant)
+            return outage(answers), moves(answers) != [HOME]
         answers = self._client.answers("web", self.view.since)
         moved = moves(answers) != [HOME]
         if moved:
@@ -209,7 +218,10 @@ def main(arguments: list[str]) -> int:
         lab = Namespaces(Path(folder) / "lab")
         try:
             up(lab, 2, lambda words: print(words, file=sys.stderr))
-            lines = [*failover(lab, Path(folder), quick), *repairs(lab, Path(folder), quick)]
+            lines = []
+            for line in chain(failover(lab, Path(folder), quick), repairs(lab, Path(folder), quick)):
+                lines.append(line)
+                print(f"{line.subject}, {line.who}: median {line.median} {line.unit}; {line.note}", file=sys.stderr)
         finally:
             lab.end()
     print(rst(lines) + notes(lines), end="")
