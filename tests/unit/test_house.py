@@ -212,6 +212,14 @@ def test_the_unit_is_watched_and_reads_the_configuration_where_koboshi_looks() -
     assert "ConditionPathExists" not in settings, "a cluster's start wakes it without a configuration file"
 
 
+def test_the_unit_and_its_servers_see_the_mounts_that_everybody_sees() -> None:
+    """Each of these makes a mount namespace (systemd.exec(5), SANDBOXING)."""
+    settings = set(unit_settings())
+    assert not {name for name in settings if name.startswith(("Protect", "Private", "TemporaryFileSystem", "Bind"))}
+    assert not {name for name in settings if name.endswith(("Paths", "Directories", "Image", "MountNamespace"))}
+    assert not {"RootDirectory", "MountFlags", "MountAPIVFS"} & settings
+
+
 def test_the_unit_takes_nothing_from_the_web_servers_it_starts() -> None:
     """They inherit it; each of these breaks a server that works without koboshi."""
     inherited = {"NoNewPrivileges", "PrivateTmp", "PrivateNetwork", "ProtectHome", "MemoryDenyWriteExecute", "User"}
