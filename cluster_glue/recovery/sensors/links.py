@@ -23,22 +23,33 @@ _ANSWER = 65536
 
 
 class Links:
-    """Remembers which interface has which address, and asks again when it has not."""
+    """Remembers which interface has which address, and asks again when it has not; and which have had a carrier."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
+        self._connected: set[str] = set()
+
+    def had(self, name: str) -> bool:
+        """Whether that interface had a carrier in any look so far. One that never had is nothing that was lost."""
+        return name in self._connected
 
     def down(self, host: str) -> str:
         """The name of the interface that has ``host`` and no carrier; empty when it has one, or nobody can tell."""
         name = self._names.get(host, "")
-        if name and _carrier(name) is not False:
+        if name and self._carries(name):
             return ""
         try:
             self._names = dict(_addresses())
         except OSError:
             return ""
         name = self._names.get(host, "")
-        return name if name and _carrier(name) is False else ""
+        return name if name and not self._carries(name) else ""
+
+    def _carries(self, name: str) -> bool:
+        carrier = _carrier(name)
+        if carrier:
+            self._connected.add(name)
+        return carrier is not False
 
 
 def _carrier(name: str) -> bool | None:

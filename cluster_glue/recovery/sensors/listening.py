@@ -79,17 +79,19 @@ class Listening:
 
     def left(self, server: Server, limits: Thresholds) -> Iterator[Reading]:
         """Addresses on which it listened, and which this machine does not have any more, or nobody can reach."""
-        for host in sorted({address.host for address in layout_of(server).addresses if address in self._seen}):
-            if not has(host):
-                words = f"the address {host} on which it listens is not on this machine any more"
-                advice = "is the cluster's address up on this node?"
-                fault = Fault("service-address-missing", Kind.HOST, words, f"bind to {host}: EADDRNOTAVAIL", advice)
-                yield Reading(f"service-address-missing {host}", 1, 1, 1, fault, patience=0.0, hold=AWAY)
-            elif limits.link_lost_after and (name := self._links.down(host)):
-                words = f"the interface {name} that has its address {host} is connected to nothing"
-                advice = "look at the cable, and at the port of the switch"
-                fault = Fault("link-lost", Kind.HOST, words, f"/sys/class/net/{name}/carrier is 0", advice)
-                yield Reading(f"link-lost {host}", 1, 1, 1, fault, patience=0.0, hold=limits.link_lost_after)
+        hosts = {address.host for address in layout_of(server).addresses}
+        listened = sorted(hosts & {address.host for address in self._seen})
+        gone = [host for host in listened if not has(host)]
+        for host in gone:
+            words = f"the address {host} on which it listens is not on this machine any more"
+            advice = "is the cluster's address up on this node?"
+            fault = Fault("service-address-missing", Kind.HOST, words, f"bind to {host}: EADDRNOTAVAIL", advice)
+            yield Reading(f"service-address-missing {host}", 1, 1, 1, fault, patience=0.0, hold=AWAY)
+        if limits.link_lost_after:
+            cut = {host: name for host in listened if host not in gone and (name := self._links.down(host))}
+            reached = any(host not in cut and not _is_loopback(host) and has(host) for host in hosts)
+            for host, name in cut.items():
+                yield _cut(host, name, limits.link_lost_after, handed_over=self._links.had(name) and not reached)
 
     def _strange(self, inode: int, holders: dict[int, Holder]) -> bool:
         """Whether somebody else's process has this socket. Asked once for each: it does not change hands unseen."""
@@ -142,6 +144,21 @@ def has(host: str) -> bool:
     except OSError as error:
         return error.errno != errno.EADDRNOTAVAIL
     return True
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _cut(host: str, name: str, after: float, handed_over: bool) -> Reading:
+    """Without ``handed_over`` it is said, and no more: it never had a carrier here, or is reached by another way."""
+    words = f"the interface {name} that has its address {host} is connected to nothing"
+    advice = "look at the cable, and at the port of the switch"
+    fault = Fault("link-lost", Kind.HOST, words, f"/sys/class/net/{name}/carrier is 0", advice)
+    return Reading(f"link-lost {host}", 1, 1, 1 if handed_over else math.inf, fault, patience=0.0, hold=after)
 
 
 def _taken(address: Address, who: str, process: Process, own: bool) -> Fault:
