@@ -217,9 +217,11 @@ class _Act:
 
     def _awaited(self) -> Verdict | None:
         """What the daemon says when it is back; None when it does not come."""
+        from resource_agents.daemon_client import kept_down
+
         end = time.monotonic() + min(RETURN, self._call.timeout / 2)
         verdict = None
-        while verdict is None and self._coming and (left := end - time.monotonic()) > 0:
+        while verdict is None and self._coming and (left := end - time.monotonic()) > 0 and not kept_down():
             time.sleep(min(left, 0.05))
             verdict = self._exchange("", min(MONITOR_PATIENCE, max(0.05, left)))
         return verdict

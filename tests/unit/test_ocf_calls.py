@@ -13,7 +13,7 @@ from cluster_glue.ocf_requests import read as mandated
 from ocf.conditions import CONDITIONS, Verdict
 from ocf.environment import instance_of, read
 from resource_agents import daemon_client, mandates
-from resource_agents.daemon_client import remind
+from resource_agents.daemon_client import kept_down, remind
 from resource_agents.entry import main
 from resource_agents.memory import keep, keep_spent, recall, spent
 from resource_agents.processes import Identity, look
@@ -208,6 +208,49 @@ def test_a_budget_outlives_a_stop_when_it_is_told_to_and_never_a_boot(tmp_path: 
     assert spent(tmp_path, "web") == ()
     (tmp_path / "ocf/web.spent").write_text("nonsense")
     assert spent(tmp_path, "web") == ()
+
+
+@pytest.mark.parametrize(
+    ("says", "down"),
+    [
+        ("active", False),
+        ("activating", False),  # it died, and RestartSec is not over
+        ("reloading", False),
+        ("inactive", True),  # stopped, or masked
+        ("failed", True),
+        ("deactivating", True),
+    ],
+)
+def test_a_daemon_that_its_operator_keeps_down_is_not_waited_for(
+    says: str, down: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systemctl, units = tmp_path / "systemctl", tmp_path / "units"
+    systemctl.write_text(
+        f'#!/bin/sh\n[ "$*" = "is-active koboshi.service" ] || exit 99\necho {says}\nexit {3 * down}\n'
+    )
+    systemctl.chmod(0o755)
+    units.mkdir()
+    monkeypatch.delenv("KOBOSHI_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr(daemon_client, "SYSTEMD", str(units))
+    monkeypatch.setattr(daemon_client, "UNITS", (str(units),))
+    monkeypatch.setattr(daemon_client, "SYSTEMCTL", str(systemctl))
+    assert not kept_down(), "no unit: the actions themselves rouse it"
+    (units / "koboshi.service").touch()
+    assert kept_down() == down
+    systemctl.unlink()
+    assert not kept_down(), "nobody said so"
+
+
+def test_a_dead_server_whose_daemon_is_kept_down_is_reported_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon_client, "remind", lambda *_: True)
+    monkeypatch.setattr(daemon_client, "kept_down", lambda: True)
+    monkeypatch.setattr("time.sleep", lambda _: pytest.fail("it waits"))
+    mandates.give(tmp_path / "run", "web", {"agent": "command", "values": {}})
+    commands = {"OCF_RESKEY_start_command": "/bin/sleep 60", "OCF_RESKEY_pidfile": str(tmp_path / "pid")}
+    env = {"KOBOSHI_RUNTIME_DIR": str(tmp_path / "run"), "OCF_RESOURCE_INSTANCE": "web", **commands}
+    assert main(["command", "monitor"], env | {"OCF_RESKEY_CRM_meta_interval": "10000"}) == 7
 
 
 def test_a_daemon_that_is_a_unit_is_left_to_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
