@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,15 +23,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from vagrant.lab.machines import CHECKOUT, Lab, LabError, check_count, provider_of
+from vagrant.lab.room import BRIDGES
 
 #: Seconds within which a room opens (it makes bridges and starts daemons), and within which it ends.
 OPENS, ENDS = 60.0, 15.0
 PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 NAMESPACES = ("--pid", "--fork", "--kill-child", "--mount", "--uts", "--ipc", "--mount-proc")
-
-
-#: The wires of a lab, as every room names them.
-BRIDGES = ("br-a", "br-b")
 
 
 @dataclass(frozen=True)
@@ -157,7 +155,7 @@ class Roomed(Lab):
 
     def tidy(self, room: Room) -> None:
         """Take away what the kernel keeps of a room that has ended: where it was exposed, its bridges."""
-        for bridge in BRIDGES if room.exposed else ():
+        for bridge, _, _ in BRIDGES.values() if room.exposed else ():
             words = ["ip", "link", "delete", bridge]
             subprocess.run(words, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
@@ -197,9 +195,9 @@ class Roomed(Lab):
             raise LabError(f"{node} is off, or not there yet: a command needs a machine that runs")
         return [*outer, *self.into(node)] if node else outer
 
+    @abstractmethod
     def into(self, node: str) -> list[str]:
         """The words that, in the room, run a command in ``node``, which is on. Raises :class:`LabError`."""
-        raise NotImplementedError
 
     def present(self) -> Room:
         """Who runs it. Raises :class:`LabError` when nobody does."""

@@ -1,7 +1,7 @@
 """The machine room: PID 1 of the lab's outer namespaces, with the wires, the nodes and the power switch.
 
 Whatever the lab starts is below this process and inside its namespaces, so that ``kill -9`` of this one process ends
-every process, mount and interface of the lab. It reaps orphans itself; the work is done by one child.
+every process, mount and interface of the lab (:mod:`vagrant.lab.room`).
 
 The power switch is :mod:`vagrant.lab.switch`, with its socket ``room.sock`` in the lab's directory.
 
@@ -20,23 +20,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # python -I looks nowhere
 
+from vagrant.lab.room import BRIDGES, first_process, ip, lay
 from vagrant.lab.switch import Machine, Switch
 
-BRIDGES = {"a": ("br-a", "02:77:00:00:00:fe", "10.77.0.254/24"), "b": ("br-b", "02:77:00:00:01:fe", "10.77.1.254/24")}
 #: Seconds that a machine which reboots itself is away. Shorter than the cluster's own patience would be no failover.
 FIRMWARE = 5.0
 #: How unshare(1) ends when reboot(2) was called below it: by the signal that man 2 reboot names.
 ENDS = {-signal.SIGHUP: "reboot", -signal.SIGINT: "poweroff"}
-#: Inode of the machine's initial PID namespace (linux/proc_ns.h, PROC_PID_INIT_INO).
-INITIAL = 0xEFFFFFFC
 HERE = Path(__file__).resolve().parent
-
-
-def ip(*words: str) -> None:
-    """ip(8). Raises ``subprocess.CalledProcessError``."""
-    subprocess.run(
-        ["ip", *words], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
 
 
 class Node(Machine):
@@ -181,12 +172,7 @@ def serve(directory: Path, count: int, checkout: str) -> None:
     store = directory / "nodes"
     store.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60%,mode=755", "koboshi-lab", str(store)], check=True)
-    ip("link", "set", "lo", "up")
-    for bridge, mac, address in BRIDGES.values():
-        # a bridge without an address of its own takes its ports' and changes it as nodes come and go
-        ip("link", "add", bridge, "address", mac, "type", "bridge")
-        ip("address", "add", address, "dev", bridge)
-        ip("link", "set", bridge, "up")
+    lay()
     machines = nodes(directory, count, checkout)
     switch = Switch(machines)
     switch.listen()
@@ -195,20 +181,6 @@ def serve(directory: Path, count: int, checkout: str) -> None:
     switch.serve(directory / "room.sock")
 
 
-def main(arguments: list[str]) -> int:
-    """Reap, and end with the one child that does the work."""
-    if os.getpid() != 1 or os.stat("/proc/self/ns/pid").st_ino == INITIAL:
-        sys.stderr.write("room: only as PID 1 of a namespace of its own\n")
-        return 2
-    child = os.fork()
-    if child == 0:
-        serve(Path(arguments[0]), int(arguments[1]), arguments[2])
-        return 0
-    while True:
-        pid, status = os.wait()
-        if pid == child:
-            return os.waitstatus_to_exitcode(status)
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    place, number, source = sys.argv[1:]
+    sys.exit(first_process(lambda: serve(Path(place), int(number), source)))
