@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from cluster_glue.client import AskError, ask
 from cluster_glue.journal_reader import Incident, JournalUnreadable, Line, Reader
-from resource_agents.cgroups import place, tag_of
+from resource_agents.cgroups import Cgroup, place, tag_of
 from resource_agents.processes import Identity, Process, alive, look, send
 from tests.servers import Instance
 from tests.waiting import LONG, eventually
@@ -90,13 +90,15 @@ class KoboshiDaemon:
         eventually(lambda: not alive(gone), what="koboshi's end")
 
     def close(self) -> None:
-        """End koboshi and everything below it; remove the control groups."""
+        """End koboshi, everything below it, and the servers that it adopted; remove the control groups."""
         with suppress(OSError):
             self._keeper.communicate(timeout=LONG)
         group = place(tag_of(self.runtime), "any")
         if group is not None:
-            for below in group.path.parent.glob("*/"):
-                below.rmdir()
+            for below in map(Cgroup, group.path.parent.glob("*/")):
+                below.kill()
+                assert below.wait_empty(LONG), below
+                below.path.rmdir()
             with suppress(FileNotFoundError):
                 group.path.parent.rmdir()
 

@@ -11,64 +11,20 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from resource_agents.processes import send
 from tests.house import ROOT
-from tests.koboshi_daemon import KOBOSHI, KoboshiDaemon, table
+from tests.koboshi_daemon import KOBOSHI, table
+from tests.pacemaker_node import HEALTHY, Node
 from tests.ports import free_port
-from tests.servers import Instance, answers, command_instance, end, family
-from tests.stand_ins.commands import Commands
+from tests.servers import answers, family
 from tests.waiting import LONG, eventually
 
 pytestmark = pytest.mark.live
-
-HEALTHY = (ROOT / "tests/samples/crm_mon/healthy.xml").read_text()
-POLICY = {"restart_limit": "1", "restart_window": "3600", "probe_interval": "0.3", "start_timeout": "5"}
-POLICY |= {"stop_timeout": "5", "retry_interval": "0.1", "failure_threshold": "2"}
-
-
-class Node:
-    """A node: koboshi, the cluster's commands, and one web server that a cluster hands over."""
-
-    def __init__(self, folder: Path, settings: str = "") -> None:
-        self.instance: Instance = command_instance(folder)
-        self.commands = Commands(folder / "bin", "crm_mon", "crm_node", "crm_resource", "attrd_updater")
-        self.commands.expect("crm_node", "-n", output="node1\n")
-        self.commands.expect("crm_mon", output=HEALTHY)
-        self.koboshi = KoboshiDaemon(folder, settings, env={"KOBOSHI_CLUSTER_PATH": str(folder / "bin")})
-        self.resource = "web"  # as the cluster calls it
-
-    def ocf(self, action: str, interval: int = 0, **more: str) -> int:
-        """One action by the cluster; its exit code."""
-        given = {**self.instance.values, **POLICY, **more}
-        env = {
-            **self.koboshi.env,
-            **{f"OCF_RESKEY_{name}": value for name, value in given.items()},
-            "OCF_RESOURCE_INSTANCE": self.resource,
-            "OCF_RESKEY_CRM_meta_timeout": "20000",
-            "OCF_RESKEY_CRM_meta_interval": str(interval),
-        }
-        words = [sys.executable, "-I", "-S", str(ROOT / "resource_agents/entry.py"), "command", action]
-        return subprocess.run(words, env=env, timeout=LONG, check=False, capture_output=True).returncode
-
-    def kill(self, name: str = "web") -> None:
-        """kill -9 the server's main process."""
-        send(self.koboshi.main(name).identity, signal.SIGKILL)
-
-
-@contextmanager
-def node(folder: Path, settings: str = "") -> Iterator[Node]:
-    with ExitStack() as stack:
-        made = Node(folder, settings)
-        stack.callback(end, made.instance)
-        stack.callback(made.koboshi.close)
-        made.koboshi.start()
-        yield made
 
 
 def pushes(here: Node) -> list[list[str]]:
@@ -76,7 +32,7 @@ def pushes(here: Node) -> list[list[str]]:
 
 
 def test_it_asks_before_it_repairs_and_the_cluster_hears_nothing_of_a_repair(tmp_path: Path) -> None:
-    with node(tmp_path) as here:
+    with Node(tmp_path) as here:
         assert here.ocf("start") == 0
         assert here.commands.calls("crm_mon") == []
         main = here.koboshi.main("web")
@@ -89,7 +45,7 @@ def test_it_asks_before_it_repairs_and_the_cluster_hears_nothing_of_a_repair(tmp
 
 
 def test_a_hand_over_is_pushed_once_and_the_next_monitor_says_the_same(tmp_path: Path) -> None:
-    with node(tmp_path) as here:
+    with Node(tmp_path) as here:
         here.commands.expect("attrd_updater")
         assert here.ocf("start", restart_limit="0") == 0
         here.kill()
@@ -107,7 +63,7 @@ def test_a_hand_over_is_pushed_once_and_the_next_monitor_says_the_same(tmp_path:
 
 def test_after_the_move_one_command_lets_it_come_back(tmp_path: Path) -> None:
     """The cluster has taken it away by then, so koboshi watches it no longer."""
-    with node(tmp_path) as here:
+    with Node(tmp_path) as here:
         here.commands.expect("attrd_updater")
         here.commands.expect("crm_resource", "--cleanup", "--resource", "web", "--node", "node1")
         assert here.ocf("start", restart_limit="0") == 0
@@ -126,7 +82,7 @@ def test_after_the_move_one_command_lets_it_come_back(tmp_path: Path) -> None:
 
 
 def test_a_start_here_takes_the_hand_over_back(tmp_path: Path) -> None:
-    with node(tmp_path) as here:
+    with Node(tmp_path) as here:
         here.commands.expect("attrd_updater")
         assert here.ocf("start", restart_limit="0") == 0
         here.kill()
@@ -139,7 +95,7 @@ def test_a_start_here_takes_the_hand_over_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("push", ["attribute", "fail"])
 def test_an_instance_of_a_clone_is_spoken_of_by_the_clusters_own_name(push: str, tmp_path: Path) -> None:
-    with node(tmp_path, f'push = "{push}"\n') as here:
+    with Node(tmp_path, f'push = "{push}"\n') as here:
         here.resource = "web:0"
         here.commands.expect("crm_mon", output=HEALTHY.replace('id="web"', 'id="web:0"'))
         here.commands.expect("attrd_updater")
@@ -167,7 +123,7 @@ def test_an_instance_of_a_clone_is_spoken_of_by_the_clusters_own_name(push: str,
 
 def test_a_healthy_server_behind_a_balancer_is_drained_before_the_clusters_stop(tmp_path: Path) -> None:
     door = free_port()
-    with node(tmp_path) as here:
+    with Node(tmp_path) as here:
         glue = table(here.instance, connector="pacemaker", agent_check=f"127.0.0.1:{door}", drain_wait=2)
         here.koboshi.configure(glue)
         here.koboshi.kill()
@@ -191,7 +147,7 @@ def test_a_healthy_server_behind_a_balancer_is_drained_before_the_clusters_stop(
 
 def test_what_does_not_serve_is_stopped_without_a_wait_for_the_balancer(tmp_path: Path) -> None:
     """Nobody is sent there any more, and another node waits."""
-    with node(tmp_path) as here:
+    with Node(tmp_path) as here:
         here.koboshi.configure(table(here.instance, connector="pacemaker", drain_wait=4, stop_timeout=60))
         here.koboshi.kill()
         here.koboshi.start()
@@ -214,7 +170,7 @@ def word(door: int) -> str:
 
 def test_a_push_that_failed_for_a_moment_is_repeated(tmp_path: Path) -> None:
     flaky = '#!/bin/sh\necho "$0 $*" >> {0}/tries\n[ "$(wc -l < {0}/tries)" -ge 3 ] || exit 102\n'
-    with node(tmp_path) as here:
+    with Node(tmp_path) as here:
         here.commands.install("attrd_updater", flaky.format(tmp_path))
         assert here.ocf("start", restart_limit="0") == 0
         here.kill()
@@ -223,7 +179,7 @@ def test_a_push_that_failed_for_a_moment_is_repeated(tmp_path: Path) -> None:
 
 
 def test_a_push_that_fails_costs_nothing_but_time(tmp_path: Path) -> None:
-    with node(tmp_path) as here:
+    with Node(tmp_path) as here:
         here.commands.expect("attrd_updater", status=4, output="Insufficient privileges\n")
         assert here.ocf("start", restart_limit="0") == 0
         here.kill()
@@ -233,7 +189,7 @@ def test_a_push_that_fails_costs_nothing_but_time(tmp_path: Path) -> None:
 
 
 def test_a_simulated_failure_is_said_once_even_if_it_fails(tmp_path: Path) -> None:
-    with node(tmp_path, 'push = "fail"\n') as here:
+    with Node(tmp_path, 'push = "fail"\n') as here:
         here.commands.expect("crm_resource", "--fail", status=1)
         assert here.ocf("start", restart_limit="0") == 0
         here.kill()
@@ -244,7 +200,7 @@ def test_a_simulated_failure_is_said_once_even_if_it_fails(tmp_path: Path) -> No
 
 
 def test_without_a_push_the_monitor_alone_says_it(tmp_path: Path) -> None:
-    with node(tmp_path, 'push = "none"\n') as here:
+    with Node(tmp_path, 'push = "none"\n') as here:
         assert here.ocf("start", restart_limit="0") == 0
         here.kill()
         here.koboshi.until("web", "failed")
@@ -257,7 +213,7 @@ def test_without_a_push_the_monitor_alone_says_it(tmp_path: Path) -> None:
     "trouble", ["maintenance", "on the other node", "missing", "hanging", "nonsense", "denied", "no node name"]
 )
 def test_without_a_clear_yes_nothing_is_touched(trouble: str, tmp_path: Path) -> None:
-    with node(tmp_path) as here:
+    with Node(tmp_path) as here:
         assert here.ocf("start") == 0
         match trouble:
             case "maintenance":
@@ -284,7 +240,7 @@ def test_without_a_clear_yes_nothing_is_touched(trouble: str, tmp_path: Path) ->
 
 
 def test_when_the_cluster_says_yes_again_it_is_repaired(tmp_path: Path) -> None:
-    with node(tmp_path) as here:
+    with Node(tmp_path) as here:
         assert here.ocf("start") == 0
         here.commands.expect("crm_mon", output=HEALTHY.replace('managed="true"', 'managed="false"'))
         here.kill()
@@ -297,7 +253,7 @@ def test_when_the_cluster_says_yes_again_it_is_repaired(tmp_path: Path) -> None:
 
 def test_what_the_cluster_does_stands_in_the_timeline(tmp_path: Path) -> None:
     """As the cluster's own user where there is one, and from nobody else."""
-    with node(tmp_path) as here:
+    with Node(tmp_path) as here:
         here.commands.expect("attrd_updater")
         assert here.ocf("start", restart_limit="0") == 0
         here.kill()
@@ -332,7 +288,7 @@ def test_what_the_cluster_does_stands_in_the_timeline(tmp_path: Path) -> None:
 
 
 def test_a_daemon_killed_while_it_hands_over_never_says_a_simulated_failure_twice(tmp_path: Path) -> None:
-    with node(tmp_path, 'push = "fail"\n') as here:
+    with Node(tmp_path, 'push = "fail"\n') as here:
         here.commands.expect("crm_resource", "--fail", delay=20)
         assert here.ocf("start", restart_limit="0") == 0
         here.kill()
@@ -346,7 +302,7 @@ def test_a_daemon_killed_while_it_hands_over_never_says_a_simulated_failure_twic
 
 
 def test_a_daemon_killed_while_it_hands_over_says_what_may_be_said_twice(tmp_path: Path) -> None:
-    with node(tmp_path) as here:
+    with Node(tmp_path) as here:
         here.commands.expect("attrd_updater", delay=20)
         assert here.ocf("start", restart_limit="0") == 0
         here.kill()

@@ -9,16 +9,15 @@ from __future__ import annotations
 import itertools
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cluster_glue.client import AskError
 from resource_agents.processes import alive, send
-from tests.live.test_connector_pacemaker import Node
-from tests.servers import end, family
+from tests.pacemaker_node import Node
+from tests.servers import family
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.live
@@ -62,18 +61,8 @@ class Mortal(Node):
         return self.moment.with_name("moment.passed").read_text().splitlines()
 
 
-@contextmanager
-def mortal(folder: Path, settings: str = "") -> Iterator[Mortal]:
-    with ExitStack() as stack:
-        made = Mortal(folder, settings)
-        stack.callback(end, made.instance)
-        stack.callback(made.koboshi.close)
-        made.koboshi.start()
-        yield made
-
-
 def test_a_repair_is_finished_once_at_whatever_moment_koboshi_dies(tmp_path: Path) -> None:
-    with mortal(tmp_path) as here:
+    with Mortal(tmp_path) as here:
         policy = {"restart_limit": "1000", "restart_wait": "0", "restart_window": "1000000", "start_timeout": "20"}
         assert here.ocf("start", **policy) == 0
         for moment in itertools.count(1):
@@ -101,7 +90,7 @@ def test_a_repair_is_finished_once_at_whatever_moment_koboshi_dies(tmp_path: Pat
 @pytest.mark.parametrize("push", ["attribute", "fail"])
 def test_a_hand_over_is_told_once_at_whatever_moment_koboshi_dies(push: str, tmp_path: Path) -> None:
     """The attribute says the same however often it is said; a simulated failure must not be said twice."""
-    with mortal(tmp_path, f'push = "{push}"\n') as here:
+    with Mortal(tmp_path, f'push = "{push}"\n') as here:
         here.commands.expect("attrd_updater")
         here.commands.expect("crm_resource")
         for moment in itertools.count(1):
