@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import sys
 
-from cluster_glue.diagnosis.causes import LAST, STRONG, WEAK, Rule
+from cluster_glue.diagnosis.causes import STRONG
+from cluster_glue.diagnosis.hints import LAST, WEAK
+from cluster_glue.diagnosis.rule import Rule
 from ocf.faults import Kind
 from resource_agents.server import load, names
 

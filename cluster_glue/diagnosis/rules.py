@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from cluster_glue.diagnosis.causes import LAST, STRONG, WEAK, Rule
+from cluster_glue.diagnosis.causes import STRONG
 from cluster_glue.diagnosis.evidence import DIED, START_FAILED, Evidence
+from cluster_glue.diagnosis.hints import LAST, WEAK
+from cluster_glue.diagnosis.rule import Rule
 from cluster_glue.messages import sanitise
 from ocf.faults import Fault, Kind
 from resource_agents.server import Server

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from bench.causes.faults import FAULTS
-from cluster_glue.diagnosis.causes import LAST, STRONG, WEAK
+from cluster_glue.diagnosis.causes import STRONG
+from cluster_glue.diagnosis.hints import LAST, WEAK
 from resource_agents.server import load
 from tests.house import text_of
 

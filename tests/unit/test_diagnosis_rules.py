@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from cluster_glue.diagnosis.causes import LAST, STRONG, WEAK, Rule
+from cluster_glue.diagnosis.causes import STRONG
 from cluster_glue.diagnosis.evidence import DIED, STALLED, Evidence, Item
+from cluster_glue.diagnosis.hints import LAST, WEAK
 from cluster_glue.diagnosis.page import page
+from cluster_glue.diagnosis.rule import Rule
 from cluster_glue.diagnosis.rules import Subject, name, prove
 from ocf.faults import Fault, Kind
 from resource_agents.server import load
