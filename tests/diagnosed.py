@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from cluster_glue.journal_reader import Incident
+from cluster_glue.journal_reader import Incident, JournalUnreadable, Line
 from tests.koboshi_daemon import KoboshiDaemon
 from tests.waiting import eventually
 
@@ -91,9 +91,7 @@ def why(daemon: KoboshiDaemon, *words: str) -> str:
     return done.stdout
 
 
-def _lines(daemon: KoboshiDaemon, number: int) -> list[object]:
-    from cluster_glue.journal_reader import JournalUnreadable
-
+def _lines(daemon: KoboshiDaemon, number: int) -> list[Line]:
     try:
         return list(daemon.timeline(f"web-{number}"))
     except (AssertionError, JournalUnreadable):

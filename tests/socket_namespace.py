@@ -78,7 +78,9 @@ def elsewhere(folder: Path) -> None:
                 web.look()
                 threading.Event().wait(1)  # longer than a missing listener is waited for
             assert web.told == []
-            assert web.watch.sockets["descriptors"]["used"] > 0
+            descriptors = web.watch.sockets["descriptors"]
+            assert isinstance(descriptors, dict)
+            assert descriptors["used"] > 0
             other.communicate()
 
 
@@ -97,7 +99,7 @@ def syn(source: str, port: int, target: str, target_port: int) -> bytes:
 
 
 def _sum(data: bytes) -> int:
-    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    total = sum(int(word) for word in struct.unpack(f">{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

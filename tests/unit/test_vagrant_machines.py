@@ -92,6 +92,17 @@ def test_a_directory_that_is_no_labs_is_not_touched(tmp_path: Path, monkeypatch:
     assert (tmp_path / "mine").read_text() == "mine"
 
 
+def test_a_network_that_is_taken_is_refused_only_where_the_lab_would_be_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = Containers(tmp_path / "lab")
+    monkeypatch.setattr("vagrant.machines.boxed.BRIDGES", {"a": ("lo", "", "")})
+    lab.check_network()
+    lab.exposed = True
+    with pytest.raises(LabError, match=r"in use here \(interface lo\): leave --expose out"):
+        lab.check_network()
+
+
 @pytest.mark.parametrize("count", [-1, 0, 1, 9])
 def test_a_number_of_nodes_that_is_no_cluster_is_refused(count: int, tmp_path: Path) -> None:
     with pytest.raises(LabError, match="takes 2 to 8"):

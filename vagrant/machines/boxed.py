@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from vagrant.lab.machines import CHECKOUT, LabError
-from vagrant.machines.roomed import BRIDGES, PATH, Roomed
+from vagrant.lab.room import BRIDGES
+from vagrant.machines.roomed import PATH, Roomed
 
 #: Where boxes are kept unless LAB_BOXES says otherwise.
 BOXES = "/var/cache/koboshi-lab"
@@ -95,7 +96,7 @@ class Boxed(Roomed):
             return
         words = ["ip", "-o", "address", "show", "to", "10.77.0.0/16"]
         taken = subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()[1:2]
-        taken += [bridge for bridge in BRIDGES if Path("/sys/class/net", bridge).exists()]
+        taken += [bridge for bridge, _, _ in BRIDGES.values() if Path("/sys/class/net", bridge).exists()]
         if taken:
             raise LabError(f"the lab's network 10.77 is in use here (interface {taken[0]}): leave --expose out")
 
