@@ -54,7 +54,7 @@ class Policy:
         300.0, "s", 0, "overload (everybody busy, and work gets done) is only reported until it has lasted so long"
     )
     ask_timeout: float = _number(
-        2.0, "s", 0.01, "time for the clusterware to say whether we may act; no answer, no action"
+        15.0, "s", 0.01, "time for the clusterware to say whether we may act; no answer, no action"
     )
     lease: float = _number(0.0, "s", 0, "time that one renewal lets koboshi act; 0 = not leased (a machine alone)")
     on_exhausted: str = _choice("report", ("report", "failover", "reboot"), "what is done when restarts cannot help")

@@ -18,7 +18,7 @@ from tests.waiting import LONG
 
 HEALTHY = (ROOT / "tests/samples/crm_mon/healthy.xml").read_text()
 POLICY = {"restart_limit": "1", "restart_window": "3600", "probe_interval": "0.3", "start_timeout": "5"}
-POLICY |= {"stop_timeout": "5", "retry_interval": "0.1", "failure_threshold": "2"}
+POLICY |= {"stop_timeout": "5", "retry_interval": "0.1", "failure_threshold": "2", "ask_timeout": "2"}
 
 
 class Node:

@@ -67,6 +67,7 @@ class Connectors:
 
     async def permission(self, watch: Watch, timeout: float) -> str:
         """Why we may not act on ``watch``; empty when we may."""
+        end = time.monotonic() + timeout * 0.9
         self._permitted.pop(watch.name, None)
         ware, subject = await self._subject(watch.name, watch.mandate, timeout)
         brake = next((path for path in brakes(ware, subject) if os.path.exists(path)), None)
@@ -74,7 +75,9 @@ class Connectors:
             return f"{brake} exists: maintenance"
         question = ware.question(subject)
         if question:
-            answer = await aside(partial(asked, Request(question, timeout * 0.9), ware))
+            if not subject.node:
+                return f"{ware.title} was not to be asked for this node's name: {' '.join(ware.identify())} failed"
+            answer = await aside(partial(asked, Request(question, max(0.1, end - time.monotonic())), ware))
             if no := ware.authority(subject, answer):
                 return no
         self._permitted[watch.name] = time.monotonic()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from resource_agents.policy import Policy
 from resource_agents.processes import send
 from tests.house import ROOT
 from tests.koboshi_daemon import KOBOSHI, table
@@ -237,6 +238,20 @@ def test_without_a_clear_yes_nothing_is_touched(trouble: str, tmp_path: Path) ->
         assert not [one for one in family(here.instance) if not one.dead]
         assert not answers(here.instance.url)
         assert pushes(here) == []
+
+
+def test_a_cluster_that_answers_late_is_awaited_and_hears_of_no_failure_meanwhile(tmp_path: Path) -> None:
+    """On a machine that has too much to do its tools take seconds; that alone may not move a service."""
+    with Node(tmp_path) as here:
+        assert here.ocf("start", ask_timeout=f"{Policy().ask_timeout:g}") == 0
+        here.commands.expect("crm_node", "-n", output="node1\n", delay=1.5)
+        here.commands.expect("crm_mon", output=HEALTHY, delay=3)
+        main = here.koboshi.main("web")
+        here.kill()
+        here.koboshi.until("web", "asking")
+        assert here.ocf("monitor", 10_000) == 0
+        here.koboshi.until_new_main("web", main)
+        assert here.koboshi.lines("observing", "web") == []
 
 
 def test_when_the_cluster_says_yes_again_it_is_repaired(tmp_path: Path) -> None:

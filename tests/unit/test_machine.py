@@ -273,7 +273,7 @@ def test_what_was_in_flight_is_ordered_again_with_its_number(phase: Phase, actio
 
 def test_a_question_is_asked_again() -> None:
     state = State(wanted=Wanted.UP, phase=Phase.ASKING, action=9, deadline=1.0, lease_until=60.0)
-    assert resume(state, 50.0, Policy(lease=30.0))[1] == (Ask(9, 2.0),)
+    assert resume(state, 50.0, Policy(lease=30.0, ask_timeout=2.0))[1] == (Ask(9, 2.0),)
 
 
 @pytest.mark.parametrize("phase", [Phase.IDLE, Phase.UP, Phase.WAITING, Phase.OBSERVING, Phase.FAILED])

@@ -181,7 +181,7 @@ def test_resuming_what_is_not_paused_is_not_said() -> None:
 
 
 def test_without_an_answer_of_the_clusterware_nothing_is_done() -> None:
-    bench = serving(Policy(lease=3600.0))
+    bench = serving(Policy(lease=3600.0, ask_timeout=2.0))
     orders = bench.send(Died(KILLED))
     assert orders[0] == Ask(2, 2.0)
     bench.wait(2.0 + GRACE)
