@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -82,6 +83,28 @@ def test_vagrant_makes_a_lab_of_containers_which_rehearses_and_leaves_nothing(tm
             began = time.monotonic()
             assert lab.end()
             print(f"down took {time.monotonic() - began:.1f} s of {DOWN:g}")
+
+
+def test_vagrant_up_alone_makes_the_whole_lab_in_its_room_and_destroy_ends_it(tmp_path: Path) -> None:
+    directory = tmp_path / "lab"
+    env = {**os.environ, "LAB_DIR": str(directory), "LAB_CLIENT": "no", "VAGRANT_HOME": str(tmp_path / "home")}
+    env |= {"VAGRANT_CWD": str(CHECKOUT / "vagrant"), "VAGRANT_DOTFILE_PATH": str(tmp_path / "own")}
+
+    def vagrant(*words: str) -> str:
+        done = subprocess.run(
+            ["vagrant", *words], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, timeout=400, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    with nothing_is_left_of(directory):
+        assert "services answer" in vagrant("up", "--provider", "lxc")
+        assert not [one for one in os.listdir("/sys/class/net") if one.startswith(("br-", "v-"))]
+        assert vagrant("ssh", "node1", "-c", "hostname").strip().endswith("node1")
+        assert re.search(r"node2 +running \(lxc\)", vagrant("status"))
+        assert "the lab is gone" in vagrant("destroy", "-f")
+        assert not directory.exists()
 
 
 def the_farm_is_balanced_by_what_koboshi_says(lab: Containers) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -104,6 +106,27 @@ def test_a_choice_that_cannot_be_made_is_refused_in_one_sentence(
     assert "Vagrantfile" not in done.stdout  # nothing about Ruby and line numbers
 
 
+def test_status_tells_what_can_be_chosen_and_needs_no_lab(tmp_path: Path) -> None:
+    done = vagrant(tmp_path, "status", LAB_DIR=str(tmp_path / "none"), LAB_COUNT="3")
+    assert done.returncode == 0, done.stdout
+    assert "node3" in done.stdout
+    told = done.stdout.partition("What can be chosen")[2]
+    names = re.findall(r'"(LAB_\w+)" =>', (VAGRANT / "Vagrantfile").read_text().partition("def self.settings")[0])
+    assert len(names) > 8
+    for name in (*names, "VAGRANT_DEFAULT_PROVIDER"):
+        assert re.search(rf"^  {name} ", told, re.MULTILINE), name
+
+
+def test_what_vagrant_does_with_machines_it_does_in_their_room(tmp_path: Path) -> None:
+    """A lab that Vagrant does not know is found all the same."""
+    (tmp_path / "lab").mkdir()
+    lab = {"provider": "namespaces", "pid": 0, "start": "", "nodes": 2}
+    (tmp_path / "lab/lab.json").write_text(json.dumps(lab))
+    done = vagrant(tmp_path, "ssh", "node1", LAB_DIR=str(tmp_path / "lab"))
+    assert done.returncode == 1
+    assert "is of namespaces, which Vagrant does not know: use script/lab" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "status", "sentence"),
     [
@@ -111,6 +134,8 @@ def test_a_choice_that_cannot_be_made_is_refused_in_one_sentence(
         (("--help",), 0, "usage: vagrant/build-box"),
         (("docker",), 2, "there is no form docker; there are lxc and libvirt"),
         (("lxc", "--output"), 2, "usage: vagrant/build-box"),
+        (("lxc", "--release"), 2, "usage: vagrant/build-box"),
+        (("lxc", "--release", "12"), 2, '"12" is no name of a release'),
     ],
 )
 def test_build_box_says_what_it_takes(words: tuple[str, ...], status: int, sentence: str) -> None:

@@ -1,16 +1,17 @@
 #!/bin/bash
 # The root file system of a machine of the lab, from Debian's packages alone, as one tar for both forms of the box.
-# usage: rootfs.sh OUTPUT   (root; called by vagrant/build-box, which checks what it needs, and owns the temporary place)
+# usage: rootfs.sh OUTPUT RELEASE   (root; called by vagrant/build-box, which checks what it needs, and owns the temporary place)
 #
 # OUTPUT is a plain tar (paths ./etc/..., numeric owners, extended attributes) of a Debian with everything that a node or
 # the client needs, the kernel included (/boot, /lib/modules, /vmlinuz, /initrd.img; the lxc form leaves them out).
-# Debian's release is the machine's own, its sources are the machine's too. What is in it beside the packages:
+# Debian's release is RELEASE, its sources are the machine's. What is in it beside the packages:
 #   - user vagrant (password-less sudo, Vagrant's insecure public key), the same ed25519 host key in each machine;
 #   - nothing of the lab runs at boot but sshd: corosync, pacemaker, sbd, apache2, nginx, haproxy are disabled, and so is
 #     systemd-networkd, which a form that wants it enables (with its .network files: there are none here);
 #   - an empty machine-id (made at the first boot), a persistent journal, /etc/fstab empty, no swap, UTC, C.UTF-8.
 set -euo pipefail
 output=$1
+release=$2
 here=$(cd -- "$(dirname -- "$0")" && pwd -P)
 work=$(mktemp -d "$(dirname -- "$output")/rootfs.XXXXXX")
 trap 'rm -rf --one-file-system -- "$work"' EXIT
@@ -22,12 +23,14 @@ MACHINE="systemd-sysv dbus udev kmod linux-image-cloud-$(dpkg --print-architectu
     ca-certificates netbase libpam-systemd"
 LAB=$(grep -v '^#' "$here/../provision/packages.txt")
 
-# The machine's own sources, as far as they are Debian's; a line each, as sources.list(5) has them.
+# The machine's own sources, as far as they are Debian's, for the release that is asked for; a line each, as
+# sources.list(5) has them.
+own=$(. /etc/os-release && echo "$VERSION_CODENAME")
 sources() {
     apt-get indextargets --format '$(ORIGIN)|$(RELEASE)|$(REPO_URI)|$(COMPONENT)' 'Created-By: Packages' \
-        | while IFS='|' read -r origin release uri component; do
-            [ "$origin" != Debian ] || echo "deb $uri $release $component"
-        done | sort -u
+        | while IFS='|' read -r origin suite uri component; do
+            [ "$origin" != Debian ] || echo "deb $uri $suite $component"
+        done | sed "s/ $own/ $release/" | sort -u
 }
 
 sources >"$work/sources.list"
@@ -39,7 +42,6 @@ if [ ! -s "$work/sources.list" ]; then
     echo "build-box: apt knows no Debian archive here; a box is made of Debian's packages: see sources.list(5)" >&2
     exit 1
 fi
-release=$(. /etc/os-release && echo "$VERSION_CODENAME")
 apt-config dump 'Acquire' 2>/dev/null | grep -E '^Acquire::[a-zA-Z]' | grep -v -e '^Acquire::IndexTargets' -e ' "";$' >"$work/apt.conf"
 
 key=$work/ssh_host_ed25519_key

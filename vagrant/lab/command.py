@@ -7,6 +7,7 @@ usage: script/lab [OPTIONS] up [--nodes N] [--expose]   make it: Apache and ngin
        script/lab [OPTIONS] logs [NODE]         what Pacemaker, corosync and the console of a node said
        script/lab [OPTIONS] drill [NAME]        rehearse a failure and watch; without NAME, list them ("all": each)
        script/lab [OPTIONS] report [--output F] draw what was rehearsed: here, and in one HTML file
+       script/lab [OPTIONS] vagrant WORD ...    Vagrant's own words, where its machines are ("vagrant WORD" is the same)
        script/lab [OPTIONS] down                end it: no process, mount or interface is left
 
 Options, before or after the word:
@@ -73,6 +74,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     words.add_parser("ssh", parents=[common]).add_argument("node")
     words.add_parser("logs", parents=[common]).add_argument("node", nargs="?", default="")
     words.add_parser("drill", parents=[common]).add_argument("name", nargs="?", default="")
+    words.add_parser("vagrant", parents=[common]).add_argument("command", nargs=argparse.REMAINDER)
     drawn = words.add_parser("report", parents=[common])
     drawn.add_argument("--output", type=Path, default=OUTPUT)
     return parser.parse_args(arguments)
@@ -87,6 +89,8 @@ def main(arguments: Sequence[str]) -> int:
     for number in ENDING:
         signal.signal(number, _interrupted)
     try:
+        if asked.word == "vagrant":
+            return by_hand(asked.command, getattr(asked, "directory", ""))
         lab = found(getattr(asked, "directory", ""), getattr(asked, "provider", ""))
         match asked.word:
             case "up":
@@ -113,6 +117,13 @@ def main(arguments: Sequence[str]) -> int:
         return _complain(str(error))
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
+
+
+def by_hand(words: Sequence[str], directory: str) -> int:
+    """Vagrant's own words."""
+    from vagrant.machines import by_hand as hand
+
+    return hand.by_hand(hand.lab_of(words, directory), words, prepare, print_now)
 
 
 def prepare(lab: Lab, count: int) -> None:

@@ -1,0 +1,66 @@
+"""Vagrant by hand: ``vagrant/Vagrantfile`` sends its words here, to be said in the room where the machines are.
+
+``vagrant up`` where there is no lab is ``script/lab up``; after a ``vagrant destroy`` that left no machine the room is
+closed. All else is Vagrant's own, with this terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+
+from vagrant.lab.bringing_up import up
+from vagrant.lab.machines import LEAST, Lab, LabError, provider_of
+from vagrant.lab.providers import found
+from vagrant.machines.boxed import Boxed
+
+#: What ``vagrant up`` takes when nobody says, the first that can be had: machines with a kernel of their own, if so.
+PREFERRED = ("libvirt", "lxc")
+
+
+def lab_of(words: Sequence[str], directory: str = "") -> Lab:
+    """The lab that is there, or else the one that these words ask for. Raises :class:`LabError`."""
+    asked = _provider(words) or os.environ.get("VAGRANT_DEFAULT_PROVIDER", "")
+    lab = found(directory, asked)
+    if asked or provider_of(lab.directory):
+        return lab
+    possible = (found(directory, name) for name in PREFERRED)
+    return next((one for one in possible if not one.missing()), found(directory, PREFERRED[-1]))
+
+
+def by_hand(lab: Lab, words: Sequence[str], prepare: Callable[[Lab, int], None], say: Callable[[str], None]) -> int:
+    """Do what ``vagrant WORDS`` asks for; the exit status. Raises :class:`LabError`."""
+    if not isinstance(lab, Boxed):
+        raise LabError(f"the lab in {lab.directory} is of {lab.provider}, which Vagrant does not know: use script/lab")
+    if not lab.exists():
+        if words[:1] != ["up"]:
+            raise LabError(f"there is no lab in {lab.directory}: vagrant up makes one")
+        count = _count(os.environ.get("LAB_COUNT") or str(LEAST))
+        prepare(lab, count)
+        up(lab, count, say)
+        say("vagrant ssh node1 looks inside, vagrant status tells what can be chosen, vagrant destroy -f ends the lab")
+        return 0
+    environment = {**lab.environment(), "TERM": os.environ.get("TERM", "dumb")}
+    if sys.stdout.isatty():
+        environment.pop("VAGRANT_NO_COLOR")
+    status = subprocess.run([*lab.entry(), "vagrant", *words], env=environment, cwd="/", check=False).returncode
+    if words[:1] == ["destroy"] and status == 0 and not any((lab.directory / "machines").rglob("id")):
+        lab.end()
+        say("the lab is gone")
+    return status
+
+
+def _provider(words: Sequence[str]) -> str:
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word.startswith("--provider"):
+            return word.partition("=")[2] or following
+    return ""
+
+
+def _count(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise LabError(f"LAB_COUNT={text} is no number of nodes") from None
