@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 #: Seconds that the daemon has for an answer which it already knows.
 MONITOR_PATIENCE = 2.0
 
-#: Seconds that a monitor of what is down waits for a daemon which comes back, as long as the action has them.
+#: Seconds that a monitor of what is down waits for a daemon which comes back, as long as the action has twice as many.
 RETURN = 10.0
 
 #: The parameter that turns the daemon off.
@@ -131,8 +131,9 @@ class _Act:
     def _monitor(self) -> Verdict:
         """The daemon's view where it has one; what it does not look at is looked at here.
 
-        What is down, and whose daemon is down as well, is waited for: killed in the middle of a repair it finishes it,
-        and that is sooner than any move.
+        What is down, and whose daemon is down as well or gives no answer, is waited for: killed in the middle of a
+        repair it finishes it, on a machine that has too much to do it has its turn at last; either is sooner than any
+        move.
         """
         entrusted = mandates.current(self._runtime, self._call.instance) is not None
         if entrusted:
@@ -242,7 +243,7 @@ class _Act:
         try:
             reply = exchange(self._runtime, request, patience, watched=watched)
         except DaemonAbsent as absent:
-            self._coming = not absent.silent and self._recovers and self._remind()
+            self._coming = self._recovers and (absent.silent or self._remind())
             return None
         condition = str(reply.get("condition", ""))
         return Verdict(condition, str(reply.get("reason", ""))) if condition in CONDITIONS else None

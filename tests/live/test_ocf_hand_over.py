@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from cluster_glue.client import AskError, ask
+from resource_agents.entry import MONITOR_PATIENCE
 from resource_agents.processes import Identity, alive, look, send, state_of
 from tests.koboshi_daemon import KOBOSHI
 from tests.ocf_stage import ROOT, Node, node
@@ -130,6 +131,21 @@ def test_a_daemon_that_died_with_its_server_is_waited_for_and_repairs_it(web: No
         assert web.main is not None
         assert watched(web)["restarts"] == 1
         assert web.code("stop") == 0
+
+
+def test_a_daemon_that_stood_still_for_seconds_is_waited_for_and_repairs_what_died_meanwhile(web: Node) -> None:
+    """On a machine that has too much to do everybody stands still now and then; that alone may not move a service."""
+    main, daemon = in_care(web), daemon_of(web)
+    freeze(daemon)
+    kill_main(web, main)
+    goes_on = threading.Timer(MONITOR_PATIENCE * 1.5, send, (daemon, signal.SIGCONT))
+    goes_on.start()
+    try:
+        assert web.code("monitor", interval=10) == 0
+    finally:
+        goes_on.join()
+    eventually(lambda: watched(web).get("phase") == "up", what="a repair by the daemon")
+    assert daemon_of(web) == daemon
 
 
 def test_a_daemon_that_cannot_come_up_is_not_roused_by_each_monitor(web: Node, tmp_path: Path) -> None:
