@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from vagrant.lab.answers import SERVICES
 from vagrant.lab.cluster import Cluster
-from vagrant.lab.machines import Lab, LabError
+from vagrant.lab.machines import Lab, LabError, rest
 
 HOME = "node1"
 #: Where a node keeps the cluster's configuration as it was when the lab was new.
@@ -17,11 +17,13 @@ CONFIGURATION = "/var/lib/lab.configuration.xml"
 
 def until(condition: Callable[[], object], seconds: float, what: str) -> None:
     """Wait for it. Raises :class:`LabError` when it does not come within ``seconds``."""
-    end = time.monotonic() + seconds
+    began = time.monotonic()
+    end = began + seconds
     while not condition():
         if time.monotonic() > end:
             raise LabError(f"{what} did not come within {seconds:g} s; script/lab logs shows what the nodes said")
-        time.sleep(0.1)
+        rest(began, 0.1)
+        began = time.monotonic()
 
 
 def up(lab: Lab, count: int, say: Callable[[str], None]) -> None:

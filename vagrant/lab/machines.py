@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,8 +27,18 @@ Done = subprocess.CompletedProcess[str]
 ABILITIES = frozenset({"kernel", "freeze", "systemd"})
 
 
+#: A look may cost a machine that is emulated a second of its processor, which its cluster needs: the rest between two
+#: looks is this many times as long as a look took.
+RESTS = 2.0
+
+
 class LabError(Exception):
     """The lab cannot do that; the message says why and what helps."""
+
+
+def rest(began: float, least: float) -> None:
+    """Wait before the next look; the one before began at ``began`` (monotonic seconds). At least ``least`` seconds."""
+    time.sleep(max(least, RESTS * (time.monotonic() - began)))
 
 
 def check_count(count: int) -> None:

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vagrant.lab.claims import Claim, View, read
-from vagrant.lab.machines import ABILITIES, CHECKOUT, Lab
+from vagrant.lab.machines import ABILITIES, CHECKOUT, Lab, rest
 
 FOLDER = CHECKOUT / "tests" / "scenarios" / "cluster"
 _TIMED, _COMMANDS = ("within", "keep"), ("run", "try", "begin")
@@ -145,10 +145,11 @@ def _problems(line: Line, view: View) -> Iterator[str]:
         view.mark()
     elif line.claim is not None:
         seconds = line.seconds * (view.lab.pace if line.verb == "within" else 1.0)
-        end, problem = time.monotonic() + seconds, line.claim(view)
+        began = time.monotonic()
+        end, problem = began + seconds, line.claim(view)
         while (time.monotonic() < end) and (bool(problem) == (line.verb == "within")):
-            time.sleep(0.05)
-            problem = line.claim(view)
+            rest(began, 0.05)
+            began, problem = time.monotonic(), line.claim(view)
         if problem:
             yield problem + (f" (within {seconds:g} s)" if line.verb == "within" else "")
 
