@@ -43,12 +43,18 @@ suit_the_machine() {
     export LAB_FREE LAB_TOKEN
 }
 
-# A disk that all nodes share, and a watchdog of the kernel's; the first node prepares the disk.
+# A disk that all nodes share, and a watchdog of the kernel's; the first node prepares the disk, the others wait for it.
 self_fencing() {
     device=${LAB_SBD:-/dev/vdb}
     echo softdog >/etc/modules-load.d/lab.conf
     modprobe softdog
     if [ "$(hostname)" = "${LAB_NODES%% *}" ]; then sbd -d "$device" -4 20 -1 10 create; fi
+    tries=0
+    until sbd -d "$device" dump >/dev/null 2>&1; do
+        tries=$((tries + 1))
+        [ "$tries" -le 600 ] || { echo "lab: $device was not prepared for SBD within 5 minutes" >&2 && exit 1; }
+        sleep 0.5
+    done
     printf 'SBD_DEVICE=%s\nSBD_DELAY_START=yes\nSBD_WATCHDOG_DEV=/dev/watchdog\n' "$device" >/etc/default/sbd
     systemctl --no-reload enable sbd
 }
