@@ -172,7 +172,8 @@ def _counts(view: View, wanted: str, resource: str, node: str) -> str:
 @_claim(r"Pacemaker recorded (\w+) '(.+)' of (\S+) on (node\d+)")
 def _recorded(view: View, task: str, result: str, resource: str, node: str) -> str:
     found = view.cluster.recorded(resource, node)
-    return "" if f"{task} {result}" in found else f"its history: {', '.join(found) or 'empty'}"
+    said = {each.casefold() for each in found}  # Pacemaker 3 says OK, 2 said ok
+    return "" if f"{task} {result}".casefold() in said else f"its history: {', '.join(found) or 'empty'}"
 
 
 @_claim(r"Pacemaker did (\d+|some|no) (start|stop)s? of (\S+) on (node\d+)")
