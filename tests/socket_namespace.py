@@ -5,6 +5,7 @@ The first word names the scene, the second a folder. A scene that does not come 
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import socket
@@ -13,10 +14,16 @@ import subprocess
 import sys
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
-from cluster_glue.recovery.model import Tell
+from cluster_glue.recovery.engine import Watch
+from cluster_glue.recovery.model import Answered, Event, Failed, Tell
+from cluster_glue.recovery.probing import Probing
+from cluster_glue.recovery.sensors.doubt import Doubt
+from ocf.faults import Kind
 from tests.socket_watch import watched
+from tests.waiting import LONG
 
 
 def sysctl(name: str, value: str) -> None:
@@ -84,6 +91,54 @@ def elsewhere(folder: Path) -> None:
             other.communicate()
 
 
+def address(folder: Path) -> None:
+    """The address that it listens on goes while everything is at rest: the kernel says so, the next look sees it."""
+    subprocess.run(["ip", "addr", "add", "10.9.9.3/32", "dev", "lo"], check=True)
+    with watched(folder) as web, socket.create_server(("10.9.9.3", 8999)) as listener:
+        web.values["port"] = "10.9.9.3:8999"
+        web.watch.config = replace(web.watch.config, policy=replace(web.watch.config.policy, on_exhausted="failover"))
+        web.watch.server = web.watch.executor.make()
+        web.sensor.forget("web")
+        web.sensor.watch(web.watch, os.getpid())
+        web.look()
+        assert web.told == []
+        web.sensor._well_until = float("inf")  # nothing but the kernel's word may lead to the next
+        subprocess.run(["ip", "addr", "del", "10.9.9.3/32", "dev", "lo"], check=True)
+        web.until(lambda: web.faults("service-address-missing"), "the fact")
+        assert listener.fileno() >= 0
+
+
+def asked(folder: Path) -> None:
+    """A probe of an address that has left this machine fails for that reason, and not as a stall that restarts mend."""
+    posted: list[Event] = []
+
+    async def same(_: Watch, event: Answered | Failed) -> Answered | Failed:
+        return event
+
+    async def failing(watch: Watch) -> Failed:
+        doubt = Doubt()
+        probing = Probing(watch, doubt, lambda _: None, lambda _, event: posted.append(event), lambda *_: None, same)
+        probing.begin()
+        probing.suspect()
+        async with asyncio.timeout(LONG):
+            while not any(isinstance(event, Failed) for event in posted):
+                await asyncio.sleep(0.05)
+        probing.end()
+        return next(event for event in posted if isinstance(event, Failed))
+
+    with watched(folder) as web:
+        web.values["statusurl"] = "http://10.9.9.3:8999/"
+        web.watch.server = web.watch.executor.make()
+        for on_exhausted, kind in (("failover", Kind.HOST), ("report", Kind.OURS)):
+            policy = replace(web.watch.config.policy, on_exhausted=on_exhausted)
+            web.watch.config = replace(web.watch.config, policy=policy)
+            posted.clear()
+            event = asyncio.run(failing(web.watch))
+            assert event.fault.kind is kind, event
+            assert (event.fault.cause == "service-address-missing") == (on_exhausted == "failover")
+            assert not event.hard
+
+
 def _network(pid: int) -> str:
     return os.readlink(f"/proc/{pid}/ns/net")
 
@@ -105,7 +160,7 @@ def _sum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
-SCENES = {"ports": ports, "flood": flood, "elsewhere": elsewhere}
+SCENES = {"address": address, "asked": asked, "ports": ports, "flood": flood, "elsewhere": elsewhere}
 
 if __name__ == "__main__":
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)

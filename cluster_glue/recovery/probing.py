@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from cluster_glue.recovery.model import Answered, Event, Failed, Tell
 from cluster_glue.recovery.sensors.doubt import Asked, Doubt
+from cluster_glue.recovery.sensors.listening import gone_away, has
 from cluster_glue.recovery.sensors.probe import ask, to_event
 from ocf.faults import Kind
 from resource_agents.families import layout_of, members
@@ -43,6 +45,7 @@ class Probing:
         self._task: asyncio.Task[None] | None = None
         self._void = False
         self._bad_since: float | None = None
+        self._host = ""  # where the latest check asked
 
     def begin(self) -> None:
         """Begin to ask, if there is anything to ask."""
@@ -85,6 +88,8 @@ class Probing:
             self.asked_at = None
             if answer.verdict is Verdict.REFUSED:
                 event = to_event(answer, port_empty=self._port_empty())
+            if isinstance(event, Failed) and policy.on_exhausted == "failover" and not has(self._host):
+                event = Failed(gone_away(self._host))  # where somebody else can take it, no restart is tried
             event = self._doubt.judge(event, Asked(due, began, loop.time(), policy.probe_timeout))
             self._say_void(event)
             self.failing = isinstance(event, Failed) and event.fault.kind is not Kind.OURS
@@ -96,6 +101,7 @@ class Probing:
         policy, clock = self._watch.config.policy, asyncio.get_running_loop().time
         answer, end = Answer(Verdict.GOOD, 0.0, 0, ""), clock() + policy.probe_timeout
         for check in self._checks():
+            self._host = _host_of(check)
             left = max(0.0, end - clock())
             answer = await ask(check, connect_timeout=min(policy.connect_timeout, left), timeout=left)
             if answer.verdict is not Verdict.GOOD:
@@ -129,3 +135,10 @@ class Probing:
         if void and not self._void and isinstance(event, Failed):
             self._tell(self._watch.name, Tell("void", event.fault.reason, 0, event.fault))
         self._void = void
+
+
+def _host_of(check: Request | Exchange) -> str:
+    """The machine's address that a check asks; empty where it is none."""
+    if isinstance(check, Request):
+        return urlsplit(check.url).hostname or ""
+    return check.where.host if isinstance(check.where, Address) else ""

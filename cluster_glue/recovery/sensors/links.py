@@ -1,4 +1,4 @@
-"""Whether the interface that has an address is connected to anything (its carrier, as the driver reports it).
+"""Whether the interface that has an address is connected to anything (its carrier), and whether any of that changed.
 
 An address whose cable is out answers on this machine and nowhere else: no probe from here can see it. Sources:
 rtnetlink(7) (RTM_GETADDR) for the address, ``/sys/class/net/NAME/carrier`` (Documentation/ABI/testing/sysfs-class-net).
@@ -11,12 +11,15 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence number, port id
 _ADDRESS = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, interface index
 _ATTRIBUTE = struct.Struct("=HH")  # length, type
 _RTM_GETADDR, _RTM_NEWADDR, _NLMSG_DONE, _NLMSG_ERROR = 22, 20, 3, 2
 _REQUEST, _DUMP = 0x1, 0x300
+#: Links, and addresses of both families (linux/rtnetlink.h, RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR).
+_GROUPS = 0x1 | 0x10 | 0x100
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 #: Bytes of one answer; the kernel fills at most 32 KiB.
 _ANSWER = 65536
@@ -50,6 +53,32 @@ class Links:
         if carrier:
             self._connected.add(name)
         return carrier is not False
+
+
+class Changes:
+    """The kernel's own word that an address came or went, or that a link changed. Silent where it cannot be had."""
+
+    def __init__(self) -> None:
+        self._kernel = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+        )
+        with suppress(OSError):
+            self._kernel.bind((0, _GROUPS))
+
+    def close(self) -> None:
+        self._kernel.close()
+
+    def any(self) -> bool:
+        """Whether something changed since the last call."""
+        changed = False
+        try:
+            while self._kernel.recv(_ANSWER):
+                changed = True
+        except BlockingIOError:
+            return changed
+        except OSError:  # more than the socket could hold
+            return True
+        return changed
 
 
 def _carrier(name: str) -> bool | None:

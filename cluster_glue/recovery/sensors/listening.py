@@ -83,10 +83,7 @@ class Listening:
         listened = sorted(hosts & {address.host for address in self._seen})
         gone = [host for host in listened if not has(host)]
         for host in gone:
-            words = f"the address {host} on which it listens is not on this machine any more"
-            advice = "is the cluster's address up on this node?"
-            fault = Fault("service-address-missing", Kind.HOST, words, f"bind to {host}: EADDRNOTAVAIL", advice)
-            yield Reading(f"service-address-missing {host}", 1, 1, 1, fault, patience=0.0, hold=AWAY)
+            yield Reading(f"service-address-missing {host}", 1, 1, 1, gone_away(host), patience=0.0, hold=AWAY)
         if limits.link_lost_after:
             cut = {host: name for host in listened if host not in gone and (name := self._links.down(host))}
             reached = any(host not in cut and not _is_loopback(host) and has(host) for host in hosts)
@@ -159,6 +156,13 @@ def _cut(host: str, name: str, after: float, handed_over: bool) -> Reading:
     advice = "look at the cable, and at the port of the switch"
     fault = Fault("link-lost", Kind.HOST, words, f"/sys/class/net/{name}/carrier is 0", advice)
     return Reading(f"link-lost {host}", 1, 1, 1 if handed_over else math.inf, fault, patience=0.0, hold=after)
+
+
+def gone_away(host: str) -> Fault:
+    """The address of a server has left this machine."""
+    words = f"the address {host} on which it listens is not on this machine any more"
+    advice = "is the cluster's address up on this node?"
+    return Fault("service-address-missing", Kind.HOST, words, f"bind to {host}: EADDRNOTAVAIL", advice)
 
 
 def _taken(address: Address, who: str, process: Process, own: bool) -> Fault:

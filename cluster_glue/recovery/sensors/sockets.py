@@ -1,10 +1,10 @@
 """Sockets, descriptors and tables of all resources: one look a second, its readings taken in a thread.
 
-While the table of listeners stays as it was, and nothing was found amiss, a look is that one comparison; what the
-table does not show (descriptors, tasks, the machine's tables) is looked at every :data:`REST` seconds then. What costs
-more is done as often as its own cost allows (:class:`Pace`), and only when a counter that costs nothing says that there
-may be something to see. So a machine at rest pays for one question to the kernel, and one with many connections never
-more than a fixed share of a processor.
+While the table of listeners and the machine's addresses stay as they were, and nothing was found amiss, a look is that
+one comparison; what the table does not show (descriptors, tasks, the machine's tables) is looked at every :data:`REST`
+seconds then. What costs more is done as often as its own cost allows (:class:`Pace`), and only when a counter that
+costs nothing says that there may be something to see. So a machine at rest pays for one question to the kernel, and
+one with many connections never more than a fixed share of a processor.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from cluster_glue.recovery.model import Event, Phase, Tell
 from cluster_glue.recovery.sensors import socket_dump
 from cluster_glue.recovery.sensors.conditions import Board, Finding, Reading
 from cluster_glue.recovery.sensors.counters import BLAMED, Counters
+from cluster_glue.recovery.sensors.links import Changes
 from cluster_glue.recovery.sensors.listen_table import ListenTable
 from cluster_glue.recovery.sensors.pressure import FEW
 from cluster_glue.recovery.sensors.subject import PROCESSES_EVERY, Seen, Subject, subject_of
@@ -81,6 +82,7 @@ class Sockets:
         self._subjects: dict[str, Subject] = {}
         self._blamed: dict[str, Fault] = {}
         self._counters = Counters()
+        self._changes = Changes()
         self._machine = Board("")
         self._troubled_pace = Pace(EVERY, TROUBLED_SHARE)
         self._idle_pace = Pace(REST, IDLE_SHARE)  # of the same, while only the number of sockets asks for it
@@ -114,6 +116,7 @@ class Sockets:
         """Look at nothing any more."""
         self._subjects.clear()
         self._counters.close()
+        self._changes.close()
 
     def blame(self, name: str) -> Fault | None:
         """What explains, as things are, that this resource does not answer."""
@@ -135,7 +138,7 @@ class Sockets:
         try:
             listeners, now = self._table.recent(), self._pass_time()
             dropped = self._table.drops
-            if now < self._well_until and self._as_it_was(listeners, dropped):
+            if not self._changes.any() and now < self._well_until and self._as_it_was(listeners, dropped):
                 return
             found = await asyncio.to_thread(self.measure, subjects, listeners, dropped, now)
             self._well = self._ours(listeners, dropped) if self._calm(subjects) else None
