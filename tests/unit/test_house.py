@@ -52,7 +52,7 @@ def test_the_lower_layers_are_walled_off_from_third_parties() -> None:
 def test_types_are_strict_everywhere() -> None:
     mypy = setup_cfg()["mypy"]
     assert mypy.getboolean("strict")
-    assert set(mypy["packages"].split(",")) == {"ocf", "resource_agents", "cluster_glue"}
+    assert set(mypy["packages"].split(",")) == {"ocf", "resource_agents", "cluster_glue", "vagrant", "bench"}
 
 
 def test_every_package_is_installed() -> None:
