@@ -12,6 +12,7 @@ for path in /proc/[0-9]*; do
     esac
 done
 for place in $(awk '$2 ~ "^/srv/" { print $2 }' /proc/self/mounts | tac); do umount -l "$place"; done
+rm -f /var/tmp/lab.* # what filled the disk
 rm -rf /run/koboshi /var/lib/koboshi /etc/koboshi /srv/lab /srv/farm
 sh "$here/web.sh" || exit
 [ $booted = no ] || { sh "$here/farm.sh" && systemctl start koboshi; }
