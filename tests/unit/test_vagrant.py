@@ -67,6 +67,35 @@ def test_each_file_of_vagrants_is_understood_by_ruby(file: Path) -> None:
     assert subprocess.run(["ruby", "-wc", str(file)], capture_output=True, text=True, check=False).stderr == ""
 
 
+#: Vagrant as far as its file needs it to say what it would give to a machine.
+STAND_IN = """
+module Vagrant
+  module Errors
+    class VagrantError < StandardError; end
+  end
+  def self.configure(_version); end
+end
+load ARGV.first
+require "json"
+puts Lab.settings.to_json
+"""
+
+
+def test_what_a_machine_is_provisioned_with_is_words(tmp_path: Path) -> None:
+    if not shutil.which("ruby"):
+        pytest.skip("ruby is not here")
+    words = ["ruby", "-e", STAND_IN, str(VAGRANT / "Vagrantfile")]
+    environment = {"PATH": os.environ["PATH"], "LAB_COUNT": "3", "LAB_FENCE": "sbd", "LAB_TOKEN": "700"}
+    done = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {
+        "LAB_NODES": "node1 node2 node3",
+        "LAB_FENCE": "sbd",
+        "LAB_SERVERS": "apache nginx",
+        "LAB_CONFIGURE": "yes",
+        "LAB_TOKEN": "700",
+    }
+
+
 @pytest.mark.parametrize("provider", ["lxc", "libvirt", "virtualbox"])
 def test_vagrant_accepts_its_file_for_each_provider_and_packs_koboshi_without_git(
     provider: str, tmp_path: Path
