@@ -39,7 +39,7 @@ def test_every_scenario_is_understood_and_says_what_it_shows() -> None:
     ("line", "remedy"),
     [
         ("jump node1: true", "the words are needs, run"),
-        ("needs luck", "needs takes freeze, kernel, systemd, and this is luck"),
+        ("needs luck", "needs takes fence, freeze, kernel, systemd, and this is luck"),
         ("run true", "needs NODE: COMMAND"),
         ("within soon web answers", "a time such as"),
         ("expect web is blue", "lists what can be claimed"),

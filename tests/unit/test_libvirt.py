@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from vagrant.lab.machines import Done, LabError
 from vagrant.lab.scenario import every
 from vagrant.machines.libvirt import TOKEN, Domains, accelerated
+from vagrant.machines.roomed import started
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -93,6 +95,21 @@ def test_what_a_person_chose_is_what_machines_get(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("LAB_PACE", "3")
     lab = Domains(tmp_path)
     assert (lab.settings()["LAB_TOKEN"], lab.pace) == ("9000", 3.0)
+
+
+def test_scenarios_about_a_deaf_fence_device_are_for_one_that_can_be_made_deaf(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks later, without the variable, is told by the lab itself what it was made with."""
+    lost = next(scenario for scenario in every() if scenario.name == "fencing_lost")
+    assert lost.suits(Domains(tmp_path))
+    monkeypatch.setenv("LAB_FENCE", "sbd")
+    assert not lost.suits(Domains(tmp_path))
+    monkeypatch.delenv("LAB_FENCE")
+    room = {"provider": "libvirt", "pid": os.getpid(), "start": started(os.getpid()), "nodes": 2, "fence": "sbd"}
+    (tmp_path / "lab.json").write_text(json.dumps(room))
+    assert not lost.suits(Domains(tmp_path))
+    assert Domains(tmp_path).environment()["LAB_FENCE"] == "sbd"
 
 
 def test_each_package_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

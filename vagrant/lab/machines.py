@@ -23,8 +23,8 @@ LEAST, MOST = 2, 8
 Done = subprocess.CompletedProcess[str]
 #: What can be missing in a kind of machine, for the ``needs`` of a scenario: ``kernel`` (one of its own: it may panic,
 #: reboot for real, have its own clock and disk), ``freeze`` (it can be stopped and resumed from outside), ``systemd``
-#: (it boots with one, and koboshi runs as its unit).
-ABILITIES = frozenset({"kernel", "freeze", "systemd"})
+#: (it boots with one, and koboshi runs as its unit), ``fence`` (its fence device can be told not to obey).
+ABILITIES = frozenset({"kernel", "freeze", "systemd", "fence"})
 
 
 #: A look may cost a machine that is emulated a second of its processor, which its cluster needs: the rest between two
@@ -53,7 +53,7 @@ class Lab(ABC):
     #: The word after ``--provider``.
     provider: ClassVar[str]
     #: What these machines have of :data:`ABILITIES`.
-    abilities: ClassVar[frozenset[str]] = frozenset()
+    has: ClassVar[frozenset[str]] = frozenset()
     #: By how much slower than the machine itself they are: what a scenario allows for is stretched by it.
     pace: float = 1.0
     #: How long ``up`` usually takes, for a person.
@@ -74,6 +74,11 @@ class Lab(ABC):
 
     def __init__(self, directory: str | Path = "") -> None:
         self.directory = Path(directory or os.environ.get("LAB_DIR") or DEFAULT).absolute()
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """What this very lab has of :data:`ABILITIES`."""
+        return self.has
 
     # -- up and down ---------------------------------------------------------------------------------------------------
 

@@ -64,7 +64,7 @@ class Scenario:
     lines: tuple[Line, ...]
     needs: frozenset[str] = frozenset()
 
-    def suits(self, lab: Lab | type[Lab]) -> bool:
+    def suits(self, lab: Lab) -> bool:
         """Whether the machines of ``lab`` have what it needs."""
         return self.needs <= lab.abilities
 

@@ -34,7 +34,7 @@ class Boxed(Roomed):
 
     utc: ClassVar[bool] = True
     configures: ClassVar[bool] = True
-    abilities = frozenset({"systemd"})
+    has = frozenset({"systemd"})
     koboshi = "/usr/local/bin/koboshi"
     provision = "/opt/koboshi/source/vagrant/provision"
     python = "/opt/koboshi/bin/python"
@@ -44,8 +44,6 @@ class Boxed(Roomed):
     group: ClassVar[str] = ""
     #: The word of build-box that makes the box; empty when it comes from elsewhere.
     box_form: ClassVar[str] = ""
-    #: The fence device (see cluster.sh).
-    fence: ClassVar[str] = "lab"
     #: Seconds that ``vagrant up`` may take.
     patience: ClassVar[float] = 600.0
 
@@ -58,6 +56,16 @@ class Boxed(Roomed):
     def clues(self) -> list[str]:
         """What else tells why Vagrant failed."""
         return []
+
+    @property
+    def fenced_by(self) -> str:
+        room = self.room()
+        return room.fence if room is not None and room.fence else os.environ.get("LAB_FENCE") or self.fence
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """Only the standard fence device is one that the power switch can make deaf."""
+        return self.has if self.fenced_by == self.fence else self.has - {"fence"}
 
     # -- up and down ---------------------------------------------------------------------------------------------------
 
@@ -158,8 +166,8 @@ class Boxed(Roomed):
         """What Vagrant gets."""
         passed = {name: value for name, value in os.environ.items() if name.startswith("LAB_") and name != "LAB_DIR"}
         return {
-            "LAB_FENCE": self.fence,
             **passed,
+            "LAB_FENCE": self.fenced_by,
             "PATH": PATH,
             "LC_ALL": "C.UTF-8",
             "HOME": str(self.directory),

@@ -59,7 +59,7 @@ class Domains(Boxed):
 
     provider = "libvirt"
     usually = "3 minutes with KVM, 5 to 10 without (2 more for the box, once)"
-    abilities = frozenset({"kernel", "freeze", "systemd"})
+    has = frozenset({"kernel", "freeze", "systemd", "fence"})
     every = 0.2
     group = "lab-libvirt"
     box_form = "libvirt"

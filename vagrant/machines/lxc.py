@@ -21,7 +21,7 @@ class Containers(Boxed):
 
     provider: ClassVar[str] = "lxc"
     usually: ClassVar[str] = "half a minute (some minutes more, once, for the box)"
-    abilities = frozenset({"systemd", "freeze"})
+    has = frozenset({"systemd", "freeze", "fence"})
     room_words: ClassVar[tuple[str, ...]] = ("room_lxc",)
     group: ClassVar[str] = "lab-lxc"
     box_form: ClassVar[str] = "lxc"

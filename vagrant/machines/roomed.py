@@ -33,12 +33,13 @@ NAMESPACES = ("--pid", "--fork", "--kill-child", "--mount", "--uts", "--ipc", "-
 
 @dataclass(frozen=True)
 class Room:
-    """Who runs a lab: its first process as the machine knows it, the number of nodes, whether it is exposed."""
+    """Who runs a lab, its first process as the machine knows it, and what the lab is like."""
 
     pid: int
     start: str
     count: int
     exposed: bool
+    fence: str
 
     @property
     def lives(self) -> bool:
@@ -61,6 +62,13 @@ class Roomed(Lab):
     #: :attr:`room_words`.
     room_program: ClassVar[str] = "vagrant/machines/room.py"
     room_words: ClassVar[tuple[str, ...]] = ()
+    #: The fence device that it has unless it is chosen (see cluster.sh).
+    fence: ClassVar[str] = "lab"
+
+    @property
+    def fenced_by(self) -> str:
+        """The fence device of this very lab."""
+        return self.fence
 
     def exists(self) -> bool:
         return self.room() is not None
@@ -73,8 +81,8 @@ class Roomed(Lab):
     def _noted(self) -> Room | None:
         try:
             found = json.loads((self.directory / "lab.json").read_text())
-            exposed = bool(found.get("exposed"))
-            return Room(int(found["pid"]), str(found["start"]), int(found["nodes"]), exposed)
+            exposed, fence = bool(found.get("exposed")), str(found.get("fence", ""))
+            return Room(int(found["pid"]), str(found["start"]), int(found["nodes"]), exposed, fence)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -97,6 +105,7 @@ class Roomed(Lab):
         """Start it and wait until the power switch answers. Raises :class:`LabError`; the caller ends the lab then."""
         self.end()
         self.directory.mkdir(parents=True, mode=0o755, exist_ok=True)
+        fence = self.fenced_by
         network = () if self.exposed else ("--net",)
         words = ["unshare", *NAMESPACES, *network, "--propagation", "private", "--", sys.executable, "-I"]
         words += [str(CHECKOUT / self.room_program), str(self.directory), str(count), str(CHECKOUT), *self.room_words]
@@ -107,7 +116,7 @@ class Roomed(Lab):
             )  # fmt: skip
         note = {"provider": self.provider, "pid": unshare.pid, "start": started(unshare.pid), "nodes": count}
         note_file = self.directory / "lab.json"
-        note_file.with_suffix(".new").write_text(json.dumps({**note, "exposed": self.exposed}) + "\n")
+        note_file.with_suffix(".new").write_text(json.dumps({**note, "exposed": self.exposed, "fence": fence}) + "\n")
         note_file.with_suffix(".new").replace(note_file)
         assert unshare.stdin is not None
         with suppress(BrokenPipeError):

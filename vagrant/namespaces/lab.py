@@ -32,6 +32,7 @@ class Namespaces(Roomed):
 
     provider: ClassVar[str] = "namespaces"
     usually: ClassVar[str] = "10 to 15 s"
+    has: ClassVar[frozenset[str]] = frozenset({"fence"})
     room_program: ClassVar[str] = "vagrant/namespaces/room.py"
 
     def missing(self) -> list[str]:
