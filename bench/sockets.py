@@ -43,7 +43,8 @@ from cluster_glue.recovery.sensors.queues import Queues
 from cluster_glue.recovery.sensors.sockets import Sockets
 from ocf.programs import run
 from resource_agents.families import layout_of
-from resource_agents.server import Request, Server, load
+from resource_agents.layouts import Request
+from resource_agents.server import Server, load
 
 #: Connections held by one process, each with both its ends: below the usual limit on open files.
 EACH = 2500

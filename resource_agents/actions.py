@@ -18,10 +18,11 @@ from ocf.declarations import Parameter, ParameterError
 from ocf.environment import Call
 from ocf.faults import Fault, Kind
 from resource_agents.families import find_main, members
+from resource_agents.layouts import ConfigurationUnreadable
 from resource_agents.memory import group_of, keep, keep_group, recall
 from resource_agents.patience import Patience
 from resource_agents.processes import everyone
-from resource_agents.server import ConfigurationUnreadable, Server, load
+from resource_agents.server import Server, load
 
 #: Seconds kept back of every action's time, for the interpreter's own start and end.
 RESERVE = 1.0

@@ -22,13 +22,14 @@ from ocf.declarations import ParameterError, truth
 from ocf.faults import Fault
 from resource_agents.apache_parameters import PARAMETERS
 from resource_agents.apache_signatures import SIGNATURES
+from resource_agents.layouts import ConfigurationUnreadable, Layout, Request
 from resource_agents.parsing import apache_layout, doors
 from resource_agents.parsing.apache_program import compiled
 from resource_agents.parsing.envfiles import evaluated
 from resource_agents.parsing.options import last, options
 from resource_agents.parsing.patterns import extended
 from resource_agents.processes import Process, look
-from resource_agents.server import Command, ConfigurationUnreadable, Layout, Request, Rung, Server
+from resource_agents.server import Command, Rung, Server
 
 _CONFIGS = ("/etc/apache2/httpd.conf", "/etc/apache2/apache2.conf", "/etc/httpd/conf/httpd.conf")
 _PROGRAMS = ("/sbin/httpd2", "/usr/sbin/httpd2", "/usr/sbin/apache2", "/sbin/httpd", "/usr/sbin/httpd")

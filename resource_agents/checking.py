@@ -5,9 +5,10 @@ from __future__ import annotations
 from ocf.faults import Fault, Kind, unknown
 from ocf.programs import run
 from resource_agents.families import Remembered, find_main
+from resource_agents.layouts import ConfigurationUnreadable
 from resource_agents.patience import Patience
 from resource_agents.processes import send
-from resource_agents.server import ConfigurationUnreadable, Server
+from resource_agents.server import Server
 
 
 def check(server: Server, patience: Patience) -> Fault | None:

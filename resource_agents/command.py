@@ -23,11 +23,12 @@ from ocf.declarations import ParameterError
 from ocf.faults import Kind
 from ocf.programs import PLAIN_ENVIRONMENT
 from resource_agents.command_parameters import PARAMETERS
+from resource_agents.layouts import Address, Layout, Request
 from resource_agents.parsing import doors
 from resource_agents.parsing.addresses import listened
 from resource_agents.parsing.patterns import extended
 from resource_agents.processes import Identity, Process, look
-from resource_agents.server import Address, Command, Layout, Request, Rung, Server, Signature
+from resource_agents.server import Command, Rung, Server, Signature
 
 MARK = "KOBOSHI_RESOURCE"
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resource_agents.cgroups import Cgroup
+from resource_agents.layouts import ConfigurationUnreadable, Layout
 from resource_agents.listeners import listening, on, owners
 from resource_agents.processes import Identity, Process, everyone, look
-from resource_agents.server import ConfigurationUnreadable, Layout, Server
+from resource_agents.server import Server
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,10 @@ from ocf.declarations import Parameter, truth
 from ocf.faults import Kind
 from ocf.programs import PLAIN_ENVIRONMENT
 from resource_agents.command_lines import real
+from resource_agents.layouts import Exchange, Layout, Request
 from resource_agents.parsing import addresses, haproxy_config
 from resource_agents.processes import Process, children, look
-from resource_agents.server import Command, Exchange, Layout, Request, Rung, Server, Signature
+from resource_agents.server import Command, Rung, Server, Signature
 
 _FREE = "end what holds the address, or bind another one"
 

@@ -14,7 +14,7 @@ import time
 from resource_agents.http_target import BadRequest, Endpoint, resolve
 from resource_agents.http_tls import TlsFailed
 from resource_agents.http_wire import WORKS, Answer, Conversation, Verdict, begin
-from resource_agents.server import Address, Exchange, Request
+from resource_agents.layouts import Address, Exchange, Request
 
 __all__ = ["WORKS", "Answer", "Verdict", "ask", "ask_all", "connect_only", "judge"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from resource_agents.server import Request
+from resource_agents.layouts import Request
 
 #: What socket.socket and its ``connect`` need: the address family, and the address in that family's form.
 Endpoint = tuple[int, Any]

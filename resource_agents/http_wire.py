@@ -16,7 +16,7 @@ from enum import Enum
 from resource_agents.http_body import BadAnswer, Body, printable
 from resource_agents.http_target import BadRequest, Endpoint, Target, locate, nearby, request_bytes
 from resource_agents.http_tls import Tls, TlsFailed, Untrusted
-from resource_agents.server import Exchange, Request
+from resource_agents.layouts import Exchange, Request
 
 #: Bytes of status line and headers, interim (1xx) answers included, after which it is no answer any more.
 HEAD_LIMIT = 65536

@@ -14,8 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from resource_agents.layouts import Layout
 from resource_agents.processes import Process, everyone, look
-from resource_agents.server import Layout, Server
+from resource_agents.server import Server
 
 _GETPID, _IPC_RMID = 11, 0  # semctl(2) commands, <linux/sem.h> and <linux/ipc.h>
 

@@ -17,9 +17,10 @@ from ocf.declarations import Parameter
 from ocf.faults import Kind
 from ocf.programs import PLAIN_ENVIRONMENT
 from resource_agents.command_lines import real
+from resource_agents.layouts import ConfigurationUnreadable, Layout, Request
 from resource_agents.parsing import addresses, lighttpd_config
 from resource_agents.processes import Process, children, look
-from resource_agents.server import Command, ConfigurationUnreadable, Layout, Request, Rung, Server, Signature
+from resource_agents.server import Command, Rung, Server, Signature
 
 #: Options of a lighttpd that only reads its configuration, and is no server: such a one may run at any time.
 _LOOKING = frozenset({"-t", "-tt", "-p", "-V", "-v", "-h"})

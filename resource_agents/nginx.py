@@ -23,6 +23,7 @@ from functools import cached_property
 from ocf.declarations import ParameterError
 from ocf.metadata import DEFAULT_OPERATIONS, Operation
 from ocf.programs import PLAIN_ENVIRONMENT
+from resource_agents.layouts import ConfigurationUnreadable, Layout, Request
 from resource_agents.listeners import listening, sockets_of
 from resource_agents.nginx_parameters import PARAMETERS
 from resource_agents.nginx_signatures import SIGNATURES
@@ -30,7 +31,7 @@ from resource_agents.parsing import doors, nginx_layout
 from resource_agents.parsing.options import last, options, rejoined
 from resource_agents.parsing.patterns import extended
 from resource_agents.processes import Process, look
-from resource_agents.server import Command, ConfigurationUnreadable, Layout, Request, Rung, Server
+from resource_agents.server import Command, Rung, Server
 
 #: Options of nginx(8) that take a value, and those with which it does something else than serve.
 _VALUED, _ERRANDS = "spcge", frozenset("?hvVtTs")

@@ -23,9 +23,10 @@ from typing import ClassVar
 from ocf.declarations import Parameter
 from ocf.faults import Fault
 from ocf.programs import PLAIN_ENVIRONMENT
+from resource_agents.layouts import Address, Layout, Request
 from resource_agents.parsing import sunone_config
 from resource_agents.processes import Process
-from resource_agents.server import Address, Command, Layout, Request, Rung, Server
+from resource_agents.server import Command, Rung, Server
 from resource_agents.sunone_family import Family, Names, assess, belongs, gather, option, replaceable
 from resource_agents.sunone_signatures import SIGNATURES
 

@@ -21,9 +21,10 @@ from ocf.declarations import ParameterError, truth
 from ocf.faults import Fault
 from ocf.programs import PLAIN_ENVIRONMENT
 from resource_agents import tomcat_dump, tomcat_start
+from resource_agents.layouts import Address, Exchange, Layout, Request
 from resource_agents.parsing import addresses, tomcat_config
 from resource_agents.processes import Process, children, look
-from resource_agents.server import Address, Command, Exchange, Layout, Request, Rung, Server
+from resource_agents.server import Command, Rung, Server
 from resource_agents.tomcat_parameters import PARAMETERS
 from resource_agents.tomcat_signatures import SIGNATURES, records
 

@@ -17,9 +17,10 @@ from typing import ClassVar
 from ocf.declarations import Parameter, ParameterError
 from ocf.faults import Fault, Kind
 from ocf.programs import PLAIN_ENVIRONMENT
+from resource_agents.layouts import Address, ConfigurationUnreadable, Layout, Request
 from resource_agents.parsing import zeus_config
 from resource_agents.processes import Process, children, look
-from resource_agents.server import Address, Command, ConfigurationUnreadable, Layout, Request, Server, Signature
+from resource_agents.server import Command, Server, Signature
 
 _UNVERIFIED = "Not verified with the real product; override it where yours differs."
 _PIDFILES = ("web/internal/pid", "zxtm/internal/pid")

@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from cluster_glue.diagnosis.evidence import Absent
-from resource_agents.server import Request
+from resource_agents.layouts import Request
 
 #: Bytes that are read of a page.
 LIMIT: Final = 256 << 10

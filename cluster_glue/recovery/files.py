@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from resource_agents.server import ConfigurationUnreadable, Server
+from resource_agents.layouts import ConfigurationUnreadable
+from resource_agents.server import Server
 
 #: Bytes that a server's standard output may grow to, and what is kept of it then.
 OUTPUT_LIMIT, OUTPUT_KEPT = 1 << 20, 1 << 16

@@ -14,7 +14,8 @@ from cluster_glue.recovery.sensors.probe import ask, to_event
 from ocf.faults import Kind
 from resource_agents.families import layout_of, members
 from resource_agents.http import Answer, Verdict
-from resource_agents.server import Address, Exchange, Request, Server
+from resource_agents.layouts import Address, Exchange, Request
+from resource_agents.server import Server
 
 if TYPE_CHECKING:
     from cluster_glue.recovery.engine import Watch

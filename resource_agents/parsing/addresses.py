@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from resource_agents.server import Address
+from resource_agents.layouts import Address
 
 
 def listened(host: str) -> str:

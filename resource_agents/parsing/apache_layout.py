@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from resource_agents.layouts import Address, ConfigurationUnreadable
 from resource_agents.parsing.addresses import listened
 from resource_agents.parsing.apache_conf import Directive, Reader, Section
 from resource_agents.parsing.apache_program import compiled
 from resource_agents.parsing.doors import Door
 from resource_agents.parsing.faults import unreadable
-from resource_agents.server import Address, ConfigurationUnreadable
 
 _ENGINES = frozenset({"sslengine", "gnutlsenable"})
 _CERTIFICATES = frozenset({"sslcertificatefile", "sslcertificatekeyfile", "gnutlscertificatefile"})

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ocf.declarations import ParameterError
+from resource_agents.layouts import Address, Request
 from resource_agents.parsing import addresses, webtests
 from resource_agents.parsing.faults import unreadable
 from resource_agents.parsing.patterns import extended
-from resource_agents.server import Address, Request
 
 ANSWERS = ((200, 499), (501, 504))
 

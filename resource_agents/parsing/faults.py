@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ocf.faults import Fault, Kind
-from resource_agents.server import ConfigurationUnreadable
+from resource_agents.layouts import ConfigurationUnreadable
 
 
 def unreadable(path: str, line: int, problem: str, *, missing: bool = False) -> ConfigurationUnreadable:

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from resource_agents.layouts import Address
 from resource_agents.parsing.addresses import listened
 from resource_agents.parsing.faults import unreadable
-from resource_agents.server import Address
 
 _SECTION = re.compile(
     r"global|defaults|frontend|listen|backend|peers|resolvers|mailers|userlist|cache|program|http-errors|ring"

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from resource_agents.layouts import Address, ConfigurationUnreadable
 from resource_agents.parsing.addresses import listened
 from resource_agents.parsing.faults import unreadable
-from resource_agents.server import Address, ConfigurationUnreadable
 
 #: Deepest nesting of includes; lighttpd itself stops at 1000 includes.
 INCLUDE_LIMIT = 32

@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from resource_agents.layouts import ConfigurationUnreadable
 from resource_agents.parsing import text
 from resource_agents.parsing.faults import unreadable
-from resource_agents.server import ConfigurationUnreadable
 
 #: Deepest nesting of blocks and of files, most files, and what a token counts besides its length.
 BLOCKS_LIMIT, DEPTH_LIMIT, FILES_LIMIT, TOKEN_COST = 100, 40, 4000, 4

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ocf.programs import run
+from resource_agents.layouts import Address
 from resource_agents.parsing.addresses import listened
 from resource_agents.parsing.doors import Door
 from resource_agents.parsing.faults import unreadable
 from resource_agents.parsing.nginx_conf import Reader, Statement
-from resource_agents.server import Address
 
 TIMEOUT = 5.0
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ocf.faults import Fault, Kind
-from resource_agents.server import Address, ConfigurationUnreadable
+from resource_agents.layouts import Address, ConfigurationUnreadable
 
 #: Seconds that a worker waits for busy sessions at an orderly stop (magnus.conf TerminateTimeout).
 TERMINATE_TIMEOUT = 30.0

@@ -16,9 +16,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from xml.parsers import expat
 
+from resource_agents.layouts import Address
 from resource_agents.parsing.addresses import listened
 from resource_agents.parsing.faults import unreadable
-from resource_agents.server import Address
 
 #: Characters that an internal entity may have: room for a port or a path, none for a bomb.
 ENTITY_LIMIT = 4096

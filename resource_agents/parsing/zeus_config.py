@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from resource_agents.server import Address
+from resource_agents.layouts import Address
 
 _ANY = frozenset({"", "*", "0.0.0.0", "::", "any", "all"})
 

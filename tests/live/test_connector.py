@@ -123,7 +123,7 @@ def test_queues_are_those_of_our_own_network_namespace() -> None:
         import socket, subprocess
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         from cluster_glue.recovery.sensors.queues import Queues
-        from resource_agents.server import Address
+        from resource_agents.layouts import Address
         queues = Queues()
         queues.watch("web", [Address("", 80)])
         with socket.create_server(("::", 80), family=socket.AF_INET6, dualstack_ipv6=True) as listener:

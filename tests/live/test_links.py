@@ -48,7 +48,7 @@ print(json.dumps(said))
 HANDED_OVER = """
 from cluster_glue.recovery.sensors.listening import Listening
 from resource_agents.listeners import listening
-from resource_agents.server import Address, Layout
+from resource_agents.layouts import Address, Layout
 from resource_agents.thresholds import Thresholds
 
 for number in (1, 2):

@@ -3,8 +3,9 @@
 import sys
 
 from ocf.declarations import Parameter, ParameterError
+from resource_agents.layouts import Layout
 from resource_agents.processes import Process
-from resource_agents.server import Command, Layout, Server
+from resource_agents.server import Command, Server
 
 
 class Doll(Server):

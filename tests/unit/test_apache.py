@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from ocf.declarations import ParameterError
 from ocf.faults import Kind
 from resource_agents.apache import Apache
+from resource_agents.layouts import Address, ConfigurationUnreadable, Layout
 from resource_agents.processes import Process
-from resource_agents.server import Address, Command, ConfigurationUnreadable, Layout
+from resource_agents.server import Command
 from tests.servers import APACHE, MODULES
 
 PLAIN = "Listen 127.0.0.1:8081\nPidFile /run/x.pid\nUser www-data\nErrorLog /var/log/x.log\n"

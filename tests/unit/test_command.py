@@ -15,8 +15,9 @@ import pytest
 from ocf.declarations import ParameterError
 from ocf.faults import Kind
 from resource_agents.command import AnyCommand
+from resource_agents.layouts import Address
 from resource_agents.processes import Process, look
-from resource_agents.server import Address, Command
+from resource_agents.server import Command
 from tests.waiting import eventually
 
 SLEEP = "/usr/bin/sleep"

@@ -16,7 +16,7 @@ import pytest
 from cluster_glue.diagnosis import family, host, tables
 from cluster_glue.diagnosis.processors import waited
 from cluster_glue.diagnosis.resolvers import asking
-from resource_agents.server import Address
+from resource_agents.layouts import Address
 from tests.ports import free_port
 from tests.waiting import eventually
 

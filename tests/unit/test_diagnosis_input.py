@@ -16,7 +16,7 @@ from cluster_glue.diagnosis import family, pages, reading, threads
 from cluster_glue.diagnosis.evidence import Absent, Item, Look, gather
 from cluster_glue.diagnosis.host import Clocks, Groups, groups_of, tell_clocks, tell_disks, tell_groups
 from cluster_glue.diagnosis.kernel import KernelLog, parse
-from resource_agents.server import Request
+from resource_agents.layouts import Request
 from tests.ports import free_port
 
 # ---- logs ------------------------------------------------------------------------------------------------------------

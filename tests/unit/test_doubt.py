@@ -16,7 +16,7 @@ from cluster_glue.recovery.model import Answered, Failed
 from cluster_glue.recovery.sensors.doubt import Asked, Doubt
 from cluster_glue.recovery.sensors.probe import ask, to_event
 from ocf.faults import Fault, Kind
-from resource_agents.server import Request
+from resource_agents.layouts import Request
 from tests.scripted import hang, read_head, scripted
 from tests.waiting import LONG, eventually
 

@@ -9,7 +9,8 @@ import pytest
 
 from ocf.declarations import Parameter, ParameterError, check
 from ocf.faults import Kind
-from resource_agents.server import Command, ConfigurationUnreadable, Layout, Rung, Server, load, names
+from resource_agents.layouts import ConfigurationUnreadable, Layout
+from resource_agents.server import Command, Rung, Server, load, names
 
 AGENTS = names()
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from ocf.faults import Kind
 from resource_agents.haproxy import Haproxy
+from resource_agents.layouts import Address, ConfigurationUnreadable, Exchange
 from resource_agents.parsing import haproxy_config
 from resource_agents.processes import Process
-from resource_agents.server import Address, ConfigurationUnreadable, Exchange
 
 _BIND = "[ALERT]    (9817) : Binding [h.cfg:9] for frontend f: cannot bind socket"
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from resource_agents.http_target import BadRequest
 from resource_agents.http_wire import HEAD_LIMIT, Conversation, Verdict, begin
-from resource_agents.server import Address, Exchange, Request
+from resource_agents.layouts import Address, Exchange, Request
 
 ROOT = str(Path(__file__).parents[2])
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocf.faults import Kind
+from resource_agents.layouts import Address, ConfigurationUnreadable
 from resource_agents.lighttpd import Lighttpd
 from resource_agents.parsing import lighttpd_config
 from resource_agents.processes import Process
-from resource_agents.server import Address, ConfigurationUnreadable
 
 RECORDED = (
     ("port-taken", "(network.c.537) can't bind to socket: 127.0.0.1:18912: Address already in use"),

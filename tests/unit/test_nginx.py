@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from ocf.declarations import ParameterError
 from ocf.faults import Kind
+from resource_agents.layouts import ConfigurationUnreadable, Layout
 from resource_agents.nginx import Nginx
 from resource_agents.processes import Process
-from resource_agents.server import ConfigurationUnreadable, Layout
 from tests.servers import NGINX
 
 PEER = {

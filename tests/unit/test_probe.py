@@ -11,7 +11,7 @@ from cluster_glue.recovery.model import Answered, Failed
 from cluster_glue.recovery.sensors.probe import ask, to_event
 from ocf.faults import Kind
 from resource_agents.http import Answer, Verdict
-from resource_agents.server import Request
+from resource_agents.layouts import Request
 from tests.ports import free_port
 from tests.scripted import hang, say, scripted
 

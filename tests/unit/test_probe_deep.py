@@ -10,7 +10,7 @@ import pytest
 
 from cluster_glue.recovery.sensors import deep, probe
 from resource_agents.http import Answer, Verdict
-from resource_agents.server import Request
+from resource_agents.layouts import Request
 from tests.ports import free_port
 from tests.scripted import Script, hang, read_head, reset, say, scripted
 from tests.waiting import eventually

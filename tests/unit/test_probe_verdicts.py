@@ -16,7 +16,7 @@ import pytest
 from cluster_glue.recovery.sensors import probe
 from resource_agents import http
 from resource_agents.http import Answer, Verdict
-from resource_agents.server import Address, Exchange, Request
+from resource_agents.layouts import Address, Exchange, Request
 from tests.ports import free_port
 from tests.scripted import Script, hang, reset, say, scripted
 
@@ -144,7 +144,7 @@ def test_running_out_of_descriptors_proves_nothing() -> None:
         import asyncio, resource
         from cluster_glue.recovery.sensors import probe
         from resource_agents import http
-        from resource_agents.server import Request
+        from resource_agents.layouts import Request
         async def main():
             held = []
             resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 import pytest
 
 from cluster_glue.recovery.sensors.queues import Queues
+from resource_agents.layouts import Address
 from resource_agents.listeners import Listener
-from resource_agents.server import Address
 from tests.ports import free_port
 from tests.waiting import eventually
 

@@ -9,8 +9,9 @@ import pytest
 
 from ocf.declarations import ParameterError
 from ocf.faults import Kind
+from resource_agents.layouts import Address, ConfigurationUnreadable
 from resource_agents.parsing import sunone_config
-from resource_agents.server import Address, ConfigurationUnreadable, load, names
+from resource_agents.server import load, names
 from resource_agents.sunone import SunOne
 from tests.stand_ins.sunone.install import SERVER_XML, SIX_XML
 

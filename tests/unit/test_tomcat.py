@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from ocf.declarations import ParameterError
 from ocf.faults import Kind
+from resource_agents.layouts import Address, ConfigurationUnreadable, Exchange
 from resource_agents.parsing import tomcat_config
 from resource_agents.processes import Process
-from resource_agents.server import Address, ConfigurationUnreadable, Exchange
 from resource_agents.tomcat import CPING, CPONG, Tomcat
 
 #: Lines of Tomcat 10.1.60 on OpenJDK 17, frames cut.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from resource_agents.apache import Apache
+from resource_agents.layouts import Address
 from resource_agents.nginx import Nginx
-from resource_agents.server import Address
 
 APACHE = """\
 ServerRoot {folder}

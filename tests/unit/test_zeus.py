@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from ocf.declarations import ParameterError
+from resource_agents.layouts import Address
 from resource_agents.parsing import zeus_config
 from resource_agents.processes import Process
-from resource_agents.server import Address, load
+from resource_agents.server import load
 from resource_agents.zeus import Zeus
 
 SITE = "modules!access!enabled no\naddress 10.0.0.1\nport 8080\ndocroot /www\n"

@@ -25,7 +25,7 @@ from ocf.faults import Fault, Kind
 from resource_agents.families import layout_of
 from resource_agents.http_target import Target, nearby
 from resource_agents.http_tls import context
-from resource_agents.server import Address, Layout
+from resource_agents.layouts import Address, Layout
 
 if TYPE_CHECKING:
     from cluster_glue.recovery.engine import Watch

@@ -24,7 +24,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from resource_agents.http_wire import Answer, Verdict
-from resource_agents.server import Request
+from resource_agents.layouts import Request
 
 _thread = threading.local()
 

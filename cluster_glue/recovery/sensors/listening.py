@@ -21,9 +21,10 @@ from cluster_glue.recovery.sensors.links import Links
 from cluster_glue.recovery.thresholds import Thresholds
 from ocf.faults import Fault, Kind
 from resource_agents.families import layout_of
+from resource_agents.layouts import Address
 from resource_agents.listeners import Listener, on, sockets_of
 from resource_agents.processes import Process, children, look
-from resource_agents.server import Address, Server
+from resource_agents.server import Server
 
 #: Seconds that a listener may be on its way after a start, or a socket be passed on in a reload.
 PATIENCE = 5.0

@@ -16,8 +16,9 @@ from cluster_glue.recovery.sensors.descriptors import TaskLimit, Trend, Usage
 from cluster_glue.recovery.sensors.socket_dump import inodes
 from cluster_glue.recovery.thresholds import Thresholds
 from ocf.faults import Fault, Kind
+from resource_agents.layouts import Address
 from resource_agents.listeners import Listener, sockets_of
-from resource_agents.server import Address, Server
+from resource_agents.server import Server
 
 #: Seconds over which dropped connections are counted.
 DROP_WINDOW = 10.0

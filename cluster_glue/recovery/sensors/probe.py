@@ -17,7 +17,7 @@ from resource_agents.http import judge
 from resource_agents.http_target import BadRequest, Endpoint, resolve
 from resource_agents.http_tls import TlsFailed
 from resource_agents.http_wire import Answer, Conversation, Verdict, begin
-from resource_agents.server import Exchange, Request
+from resource_agents.layouts import Exchange, Request
 
 #: Cause names and kinds of what a check can find. Slow is not among them: slow is not dead.
 CAUSES = {

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from resource_agents.layouts import Address
 from resource_agents.listeners import Listener, listening, on
-from resource_agents.server import Address
 
 #: Looks in a row with a queue that did not become shorter.
 SUSPECT_AFTER = 2

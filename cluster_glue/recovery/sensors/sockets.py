@@ -26,8 +26,8 @@ from cluster_glue.recovery.sensors.pressure import FEW
 from cluster_glue.recovery.sensors.subject import PROCESSES_EVERY, Seen, Subject, subject_of
 from cluster_glue.recovery.thresholds import Thresholds
 from ocf.faults import Fault, Kind
+from resource_agents.layouts import Address
 from resource_agents.listeners import Listener
-from resource_agents.server import Address
 
 if TYPE_CHECKING:
     from cluster_glue.recovery.engine import Watch

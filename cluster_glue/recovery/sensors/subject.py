@@ -14,9 +14,9 @@ from cluster_glue.recovery.sensors.descriptors import task_limits, usage
 from cluster_glue.recovery.sensors.listening import Listening
 from cluster_glue.recovery.sensors.pressure import Pressure
 from resource_agents.families import layout_of, members
+from resource_agents.layouts import Address
 from resource_agents.listeners import Listener, on
 from resource_agents.processes import children
-from resource_agents.server import Address
 
 if TYPE_CHECKING:
     from cluster_glue.recovery.engine import Watch

@@ -15,7 +15,7 @@ import pytest
 
 from ocf.faults import Kind
 from ocf.programs import run
-from resource_agents.server import ConfigurationUnreadable
+from resource_agents.layouts import ConfigurationUnreadable
 from resource_agents.sunone_family import YOUNG, Standing
 from tests.stand_ins.sunone.handling import cause, end, standing
 from tests.stand_ins.sunone.running import Instance
