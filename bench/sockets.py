@@ -32,7 +32,6 @@ from bench.sites import nginx
 from bench.stage import Stage, launch, sweep, until
 from cluster_glue.config_model import ResourceConfig
 from cluster_glue.recovery.attendance import LOOK
-from cluster_glue.recovery.engine import Watch
 from cluster_glue.recovery.executor import Executor
 from cluster_glue.recovery.model import Phase, State, Wanted
 from cluster_glue.recovery.policy import Policy
@@ -41,6 +40,7 @@ from cluster_glue.recovery.sensors.listen_table import ListenTable
 from cluster_glue.recovery.sensors.probe import ask, to_event
 from cluster_glue.recovery.sensors.queues import Queues
 from cluster_glue.recovery.sensors.sockets import Sockets
+from cluster_glue.recovery.watch import Watch
 from ocf.programs import run
 from resource_agents.families import layout_of
 from resource_agents.layouts import Request

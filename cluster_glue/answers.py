@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster_glue.control import Peer
 from cluster_glue.messages import incident_id
-from cluster_glue.recovery.engine import Watch, now
+from cluster_glue.recovery.engine import now
 from cluster_glue.recovery.model import (
     Cleared,
     Event,
@@ -21,6 +21,7 @@ from cluster_glue.recovery.model import (
     StartAsked,
     StopAsked,
 )  # fmt: skip
+from cluster_glue.recovery.watch import Watch
 
 if TYPE_CHECKING:
     from cluster_glue.daemon import Daemon

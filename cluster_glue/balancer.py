@@ -15,8 +15,9 @@ from functools import partial
 from typing import Final
 
 from cluster_glue.config_model import Config
-from cluster_glue.recovery.engine import Engine, Watch
+from cluster_glue.recovery.engine import Engine
 from cluster_glue.recovery.model import Phase, State, Tell
+from cluster_glue.recovery.watch import Watch
 from cluster_glue.values import address
 
 #: What HAProxy is told; "slow" costs half of the weight.

@@ -20,9 +20,10 @@ from typing import Any
 from cluster_glue import ocf_requests
 from cluster_glue.ocf_requests import WRONG, Mandated
 from cluster_glue.ocf_status import StatusFiles
-from cluster_glue.recovery.engine import Engine, Watch, now
+from cluster_glue.recovery.engine import Engine, now
 from cluster_glue.recovery.model import IN_FLIGHT, Phase, Renewed, StartAsked, StopAsked, Tell, Wanted
 from cluster_glue.recovery.policy import PolicyError
+from cluster_glue.recovery.watch import Watch
 from ocf.conditions import Verdict
 from ocf.faults import Kind
 from resource_agents import mandates, memory

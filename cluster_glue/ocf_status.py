@@ -13,8 +13,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from cluster_glue.recovery.engine import Watch
 from cluster_glue.recovery.model import Phase
+from cluster_glue.recovery.watch import Watch
 from resource_agents.processes import look
 
 #: Whole seconds that a status file holds at the most.

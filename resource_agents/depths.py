@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 from ocf.conditions import Verdict
 from ocf.programs import run
+from resource_agents.booting import health
 from resource_agents.http import WORKS, Answer, ask_all
 from resource_agents.layouts import ConfigurationUnreadable
 from resource_agents.patience import Patience
 from resource_agents.server import Server
-from resource_agents.starting import health
 
 #: Seconds for a connection, and for a whole answer, where the action has them.
 CONNECT, TOTAL = 5.0, 10.0

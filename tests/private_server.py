@@ -8,13 +8,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from resource_agents.booting import Started
 from resource_agents.families import layout_of, members
 from resource_agents.listeners import listening, on, owners
 from resource_agents.patience import Patience
 from resource_agents.processes import Identity, Process, alive, look
 from resource_agents.server import Server
 from resource_agents.spawning import spawn
-from resource_agents.starting import Started, start
+from resource_agents.starting import start
 from resource_agents.stopping import stop
 from tests.waiting import LONG, eventually
 

@@ -17,10 +17,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from cluster_glue.recovery.engine import Watch
 from cluster_glue.recovery.model import Answered, Event, Failed, Tell
 from cluster_glue.recovery.probing import Probing
 from cluster_glue.recovery.sensors.doubt import Doubt
+from cluster_glue.recovery.watch import Watch
 from ocf.faults import Kind
 from tests.socket_watch import watched
 from tests.waiting import LONG

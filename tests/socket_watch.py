@@ -12,13 +12,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from cluster_glue.config_model import ResourceConfig
-from cluster_glue.recovery.engine import Watch
 from cluster_glue.recovery.executor import Executor
 from cluster_glue.recovery.model import Event, Failed, Phase, State, Tell, Wanted
 from cluster_glue.recovery.policy import Policy
 from cluster_glue.recovery.sensors.listen_table import ListenTable
 from cluster_glue.recovery.sensors.sockets import Sockets
 from cluster_glue.recovery.thresholds import Thresholds
+from cluster_glue.recovery.watch import Watch
 from resource_agents.processes import Process, look
 from resource_agents.server import Server, load
 from resource_agents.spawning import spawn

@@ -27,7 +27,8 @@ from cluster_glue.recovery.model import Escalate, Phase, Tell
 from resource_agents import mandates
 
 if TYPE_CHECKING:
-    from cluster_glue.recovery.engine import Engine, Watch
+    from cluster_glue.recovery.engine import Engine
+    from cluster_glue.recovery.watch import Watch
 
 #: Seconds for which a permission is fresh enough to hand over without asking again.
 FRESH: Final = 1.0

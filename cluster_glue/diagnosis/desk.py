@@ -29,7 +29,7 @@ from cluster_glue.recovery.sensors.probe import CAUSES
 from ocf.faults import Fault, Kind
 
 if TYPE_CHECKING:
-    from cluster_glue.recovery.engine import Watch
+    from cluster_glue.recovery.watch import Watch
 
 #: Seconds that a look at a stalling server may take; three of them lie before a kill.
 QUICK: Final = 0.15

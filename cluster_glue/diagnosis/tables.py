@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from cluster_glue.diagnosis.resolvers import asking
+from resource_agents.booting import describe
 from resource_agents.layouts import Address
 from resource_agents.listeners import (
     NETLINK_SOCK_DIAG,
@@ -28,7 +29,6 @@ from resource_agents.listeners import (
     sockets_of,
 )
 from resource_agents.processes import look
-from resource_agents.starting import describe
 
 #: States of TCP sockets (include/net/tcp_states.h).
 ESTABLISHED, SYN_SENT, SYN_RECV, CLOSE_WAIT = 1, 2, 3, 8

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from cluster_glue.recovery.engine import Engine, Watch
+from cluster_glue.recovery.engine import Engine
 from cluster_glue.recovery.files import Files, trim
 from cluster_glue.recovery.model import Answered, ConfigurationChanged, Died, Failed, Found, Phase, Tell
 from cluster_glue.recovery.probing import Examine, Probing
@@ -28,6 +28,7 @@ from cluster_glue.recovery.sensors.queues import Queues
 from cluster_glue.recovery.sensors.sockets import Sockets
 from cluster_glue.recovery.sensors.states import States
 from cluster_glue.recovery.sensors.status import describe_status
+from cluster_glue.recovery.watch import Watch
 from ocf.faults import Fault, Kind
 from resource_agents import mounts
 from resource_agents.families import Remembered, find_main, layout_of

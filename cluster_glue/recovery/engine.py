@@ -1,9 +1,9 @@
 """The engine: events in, ``step``, state saved, orders out. One loop for any number of resources.
 
 Everything that decides is in :mod:`cluster_glue.recovery.machine`; everything that acts on servers is in
-:mod:`cluster_glue.recovery.executor`; sensors live behind :class:`Observer`. What is left here is the order of things:
-a state is saved before the orders that it leads to are carried out, so that a kill at any moment repeats an order at
-the worst, and orders are idempotent.
+:mod:`cluster_glue.recovery.executor`; sensors live behind :class:`~cluster_glue.recovery.watch.Observer`. What is left
+here is the order of things: a state is saved before the orders that it leads to are carried out, so that a kill at any
+moment repeats an order at the worst, and orders are idempotent.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ import os
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from cluster_glue.config import ResourceConfig
 from cluster_glue.recovery.executor import Ended, Executor
@@ -37,7 +35,8 @@ from cluster_glue.recovery.model import (
     Ticked,
 )  # fmt: skip
 from cluster_glue.recovery.store import Store
-from resource_agents.cgroups import Cgroup, place
+from cluster_glue.recovery.watch import Connector, Observer, Watch
+from resource_agents.cgroups import place
 from resource_agents.families import Remembered, find_main
 from resource_agents.server import Server, load
 
@@ -48,43 +47,6 @@ NOTES = {"orphans": "orphans-ended", "worker": "worker-replaced"}
 def now() -> float:
     """Seconds since boot, suspended time included; never jumps with the wall clock (clock_gettime(2))."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-@dataclass(slots=True)
-class Watch:
-    """One resource in the engine's care."""
-
-    config: ResourceConfig
-    server: Server
-    executor: Executor
-    group: Cgroup | None
-    state: State
-    remembered: Remembered | None = None
-    mandate: str = ""  # the file that says it is ours to look after; empty: our own configuration says so
-    timer: asyncio.TimerHandle | None = None
-    sockets: dict[str, object] = field(default_factory=dict)  # what the socket sensor's latest look shows
-    turned: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def name(self) -> str:
-        return self.config.name
-
-
-class Observer(Protocol):
-    """Who is told after each turn what a resource is like now: the sensors, and the cluster's view."""
-
-    def attend(self, watch: Watch) -> None: ...
-
-    def leave(self, watch: Watch) -> None: ...
-
-
-class Connector(Protocol):
-    """The clusterware, as the engine sees it."""
-
-    async def permission(self, watch: Watch, timeout: float) -> str:
-        """Why we may not act; empty when we may."""
-
-    async def escalate(self, watch: Watch, order: Escalate) -> None: ...
 
 
 class Engine:

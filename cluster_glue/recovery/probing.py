@@ -18,7 +18,7 @@ from resource_agents.layouts import Address, Exchange, Request
 from resource_agents.server import Server
 
 if TYPE_CHECKING:
-    from cluster_glue.recovery.engine import Watch
+    from cluster_glue.recovery.watch import Watch
 
 
 #: Gives an event of a probe the name that a closer look at the server proves, before it counts.

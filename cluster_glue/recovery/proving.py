@@ -17,8 +17,8 @@ from cluster_glue.recovery.sensors.stalls import Stalls
 from resource_agents.families import layout_of
 
 if TYPE_CHECKING:
-    from cluster_glue.recovery.engine import Watch
     from cluster_glue.recovery.probing import Probing
+    from cluster_glue.recovery.watch import Watch
     from resource_agents.processes import Identity
 
 #: Seconds after which a queue with something in it is looked at again.

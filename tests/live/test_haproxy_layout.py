@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ocf.programs import run
+from resource_agents.booting import health
 from resource_agents.processes import children, look
-from resource_agents.starting import health
 from tests.haproxy_server import HaproxyServer
 from tests.waiting import eventually
 

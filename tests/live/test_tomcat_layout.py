@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from resource_agents import tomcat_dump
+from resource_agents.booting import health
 from resource_agents.layouts import ConfigurationUnreadable
 from resource_agents.listeners import listening, on
 from resource_agents.processes import Process, alive, children, look
-from resource_agents.starting import health
 from tests.tomcat_server import DAEMON_JAR, HOME, TomcatServer
 from tests.waiting import LONG, eventually
 

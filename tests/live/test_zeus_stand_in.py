@@ -18,10 +18,11 @@ import pytest
 
 from ocf.faults import Fault, Kind
 from ocf.programs import Finished, run
+from resource_agents.booting import Started
 from resource_agents.http import Verdict, ask
 from resource_agents.patience import Patience
 from resource_agents.processes import Process, alive, everyone, look, send
-from resource_agents.starting import Started, start
+from resource_agents.starting import start
 from resource_agents.stopping import stop
 from resource_agents.zeus import Zeus
 from tests.ports import free_port

@@ -28,7 +28,7 @@ from resource_agents.http_tls import context
 from resource_agents.layouts import Address, Layout
 
 if TYPE_CHECKING:
-    from cluster_glue.recovery.engine import Watch
+    from cluster_glue.recovery.watch import Watch
 
 #: Seconds between two rounds of the sensor, and between two handshakes with a server: usually, and while it has a
 #: certificate of which something is to be said.

@@ -30,7 +30,7 @@ from resource_agents.layouts import Address
 from resource_agents.listeners import Listener
 
 if TYPE_CHECKING:
-    from cluster_glue.recovery.engine import Watch
+    from cluster_glue.recovery.watch import Watch
 
 #: Seconds between two looks; the least between two counts of ephemeral ports, and of all connections.
 EVERY, PORTS_EVERY, CENSUS_EVERY = 1.0, 5.0, 10.0

@@ -19,7 +19,7 @@ from resource_agents.listeners import Listener, on
 from resource_agents.processes import children
 
 if TYPE_CHECKING:
-    from cluster_glue.recovery.engine import Watch
+    from cluster_glue.recovery.watch import Watch
 
 #: Seconds between two looks at processes at the least.
 PROCESSES_EVERY = 5.0

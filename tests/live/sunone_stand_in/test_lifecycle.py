@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from ocf.faults import Fault, Kind
+from resource_agents.booting import Started
 from resource_agents.checking import reload
 from resource_agents.patience import Patience
 from resource_agents.processes import everyone, look
-from resource_agents.starting import Started, start
+from resource_agents.starting import start
 from resource_agents.stopping import stop
 from resource_agents.sunone import SunOne
 from tests.stand_ins.sunone.handling import end, freeze
