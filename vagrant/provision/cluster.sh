@@ -14,7 +14,10 @@ fencing() {
     case ${LAB_FENCE:-lab} in
     lab) echo "primitive fence stonith:fence_lab op monitor interval=60s timeout=20s" ;;
     xvm) echo "primitive fence stonith:fence_xvm op monitor interval=60s timeout=60s" ;;
-    sbd) echo "primitive fence stonith:fence_sbd params devices=${LAB_SBD:-/dev/vdb} op monitor interval=120s timeout=60s" ;;
+    sbd)
+        echo "property stonith-timeout=180s" # the node that is fenced has msgwait to obey, and agents can be slow
+        echo "primitive fence stonith:fence_sbd params devices=${LAB_SBD:-/dev/vdb} op monitor interval=120s timeout=60s"
+        ;;
     none) ;;
     *) echo "cluster.sh: LAB_FENCE=$LAB_FENCE is none of lab, xvm, sbd, none" >&2 && exit 2 ;;
     esac

@@ -55,8 +55,9 @@ self_fencing() {
         [ "$tries" -le 600 ] || { echo "lab: $device was not prepared for SBD within 5 minutes" >&2 && exit 1; }
         sleep 0.5
     done
-    printf 'SBD_DEVICE=%s\nSBD_DELAY_START=yes\nSBD_WATCHDOG_DEV=/dev/watchdog\n' "$device" >/etc/default/sbd
-    systemctl --no-reload enable sbd
+    # What the package says there stays: Pacemaker's units read it as well, and the last word counts.
+    printf '\nSBD_DEVICE=%s\nSBD_DELAY_START=yes\n' "$device" >>/etc/default/sbd
+    systemctl enable --quiet sbd
 }
 
 online() { crm_mon -1 --output-as=xml 2>/dev/null | grep -c '<node .*online="true".* pending="false"' || :; }
