@@ -15,6 +15,7 @@ import sys
 import threading
 from contextlib import ExitStack
 from dataclasses import replace
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from cluster_glue.recovery.model import Answered, Event, Failed, Tell
@@ -109,34 +110,47 @@ def address(folder: Path) -> None:
 
 
 def asked(folder: Path) -> None:
-    """A probe of an address that has left this machine fails for that reason, and not as a stall that restarts mend."""
+    """A probe of an address that has left this machine fails for that reason, and not as a stall that restarts mend.
+
+    One of an address that this machine never had fails for its own reason.
+    """
     posted: list[Event] = []
 
     async def same(_: Watch, event: Answered | Failed) -> Answered | Failed:
         return event
 
-    async def failing(watch: Watch) -> Failed:
+    async def failing(watch: Watch, had: bool) -> Failed:
         doubt = Doubt()
         probing = Probing(watch, doubt, lambda _: None, lambda _, event: posted.append(event), lambda *_: None, same)
+        if had:
+            subprocess.run(["ip", "addr", "add", "10.9.9.3/32", "dev", "lo"], check=True)
         probing.begin()
-        probing.suspect()
+        if had:
+            async with asyncio.timeout(LONG):
+                while not any(isinstance(event, Answered) for event in posted):
+                    probing.suspect()
+                    await asyncio.sleep(0.05)
+            subprocess.run(["ip", "addr", "del", "10.9.9.3/32", "dev", "lo"], check=True)
         async with asyncio.timeout(LONG):
             while not any(isinstance(event, Failed) for event in posted):
+                probing.suspect()
                 await asyncio.sleep(0.05)
         probing.end()
         return next(event for event in posted if isinstance(event, Failed))
 
-    with watched(folder) as web:
+    with watched(folder) as web, ThreadingHTTPServer(("", 8999), SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         web.values["statusurl"] = "http://10.9.9.3:8999/"
         web.watch.server = web.watch.executor.make()
-        for on_exhausted, kind in (("failover", Kind.HOST), ("report", Kind.OURS)):
+        for on_exhausted, had, there in (("failover", True, False), ("report", True, True), ("failover", False, True)):
             policy = replace(web.watch.config.policy, on_exhausted=on_exhausted)
             web.watch.config = replace(web.watch.config, policy=policy)
             posted.clear()
-            event = asyncio.run(failing(web.watch))
-            assert event.fault.kind is kind, event
-            assert (event.fault.cause == "service-address-missing") == (on_exhausted == "failover")
+            event = asyncio.run(failing(web.watch, had))
+            assert (event.fault.kind is Kind.HOST) is not there, event
+            assert (event.fault.cause == "service-address-missing") is not there
             assert not event.hard
+        server.shutdown()
 
 
 def _network(pid: int) -> str:

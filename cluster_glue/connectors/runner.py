@@ -218,10 +218,10 @@ class Connectors:
         ware, _, glue = self._join(name, "pacemaker" if watch.mandate else "")
         subject = Subject(name, self._nodes.get(ware.name, os.uname().nodename), glue, self._config().settings)
         for request in ware.announced(subject, message, render(name, told)):
+            self._announcing += 1  # here and not in the task: a burst is told before any of its tasks begins
             self._spawn(self._announce(ware, request))
 
     async def _announce(self, ware: Clusterware, request: Request) -> None:
-        self._announcing += 1
         try:
             await aside(partial(asked, request, ware))  # the cluster may be down: its log is not worth a word
         finally:

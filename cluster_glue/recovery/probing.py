@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from cluster_glue.recovery.model import Answered, Event, Failed, Tell
 from cluster_glue.recovery.sensors.doubt import Asked, Doubt
@@ -14,6 +13,7 @@ from cluster_glue.recovery.sensors.probe import ask, to_event
 from ocf.faults import Kind
 from resource_agents.families import layout_of, members
 from resource_agents.http import Answer, Verdict
+from resource_agents.http_target import BadRequest, locate
 from resource_agents.layouts import Address, Exchange, Request
 from resource_agents.server import Server
 
@@ -47,6 +47,7 @@ class Probing:
         self._void = False
         self._bad_since: float | None = None
         self._host = ""  # where the latest check asked
+        self._ours: set[str] = set()  # addresses that this machine had when the server answered there
 
     def begin(self) -> None:
         """Begin to ask, if there is anything to ask."""
@@ -72,6 +73,15 @@ class Probing:
         return checks
 
     async def _run(self) -> None:
+        while True:
+            try:
+                await self._ask_on()
+            except Exception as error:  # whatever it was: a server that nobody asks any more would be the worst
+                words = f"a probe could not be made: {type(error).__name__} {error}".rstrip()
+                self._tell(self._watch.name, Tell("sensor-lost", words))
+                await asyncio.sleep(self._watch.config.policy.probe_interval)
+
+    async def _ask_on(self) -> None:
         loop = asyncio.get_running_loop()
         wait = self._watch.config.policy.probe_interval
         while True:
@@ -89,7 +99,7 @@ class Probing:
             self.asked_at = None
             if answer.verdict is Verdict.REFUSED:
                 event = to_event(answer, port_empty=self._port_empty())
-            if isinstance(event, Failed) and policy.on_exhausted == "failover" and not has(self._host):
+            if isinstance(event, Failed) and policy.on_exhausted == "failover" and self._gone():
                 event = Failed(gone_away(self._host))  # where somebody else can take it, no restart is tried
             event = self._doubt.judge(event, Asked(due, began, loop.time(), policy.probe_timeout))
             self._say_void(event)
@@ -107,7 +117,16 @@ class Probing:
             answer = await ask(check, connect_timeout=min(policy.connect_timeout, left), timeout=left)
             if answer.verdict is not Verdict.GOOD:
                 break
+            if self._host not in self._ours and has(self._host):
+                self._ours.add(self._host)
         return answer
+
+    def _gone(self) -> bool:
+        """Whether the address asked last was this machine's, and is not any more.
+
+        One that never was, a balancer's or another network namespace's, says nothing about this machine.
+        """
+        return self._host in self._ours and not has(self._host)
 
     def _left_to_its_watchdog(self, now: float) -> bool:
         """Whether the server's own watchdog still has time to mend what the latest probe found."""
@@ -139,7 +158,10 @@ class Probing:
 
 
 def _host_of(check: Request | Exchange) -> str:
-    """The machine's address that a check asks; empty where it is none."""
+    """The host that a check asks; empty where it is none."""
     if isinstance(check, Request):
-        return urlsplit(check.url).hostname or ""
+        try:
+            return locate(check.url).host
+        except BadRequest:
+            return ""
     return check.where.host if isinstance(check.where, Address) else ""

@@ -59,18 +59,21 @@ class Changes:
     """The kernel's own word that an address came or went, or that a link changed. Silent where it cannot be had."""
 
     def __init__(self) -> None:
-        self._kernel = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
-        )
+        self._kernel: socket.socket | None = None
+        kinds = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         with suppress(OSError):
+            self._kernel = socket.socket(socket.AF_NETLINK, kinds, socket.NETLINK_ROUTE)
             self._kernel.bind((0, _GROUPS))
 
     def close(self) -> None:
-        self._kernel.close()
+        if self._kernel is not None:
+            self._kernel.close()
 
     def any(self) -> bool:
         """Whether something changed since the last call."""
         changed = False
+        if self._kernel is None:
+            return False
         try:
             while self._kernel.recv(_ANSWER):
                 changed = True
