@@ -5,7 +5,7 @@
 ``SERVICE answers``                                    from whichever node
 ``SERVICE is down``                                    the client's latest answers are bad
 ``SERVICE was bad for at most TIME``                   all that the client missed since the mark, put together
-``SERVICE moved N times``                              changes of the answering node since the mark
+``SERVICE moved [at most] N times``                    changes of the answering node since the mark
 ``SERVICE was never answered by NODE``                 since the mark
 ``Pacemaker runs RESOURCE on NODE|nowhere``            its own view
 ``Pacemaker counts N failures of RESOURCE on NODE``    its fail count (``some``: at least one)
@@ -13,6 +13,7 @@
 ``Pacemaker did N TASKs of RESOURCE on NODE``          starts or stops since the mark, from the executor's own log
 ``Pacemaker did nothing to RESOURCE``                  neither start nor stop anywhere since the mark
 ``Pacemaker fenced NODE N times``                      since the mark
+``Pacemaker fenced NODE before RESOURCE ran on NODE``  since the mark, as the node that it moved to tells it
 ``NODE is online|offline|on|off``                      for the cluster, or for the power switch
 ``koboshi said MESSAGE N times on NODE``               entries of its journal since the mark (``never``, ``some``)
 ``NODE: COMMAND``                                      a shell command ends with 0
@@ -25,6 +26,7 @@ import json
 import re
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from vagrant.lab.answers import ROW, SERVICES, Client, moves, outage
@@ -34,14 +36,16 @@ from vagrant.lab.machines import Lab, LabError, environment
 
 #: Prints koboshi's journal since ``argv[1]`` as JSON; run in a node.
 _JOURNAL = """
-import json, sqlite3, sys
-try:
-    journal = sqlite3.connect("file:/var/lib/koboshi/journal.sqlite?mode=ro", uri=True)
+import json, os, sqlite3, sys
+path, entries = "/var/lib/koboshi/journal.sqlite", []
+if os.path.exists(path):
+    journal = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     words = "select at, resource, message, detail from entry where at >= ? order by id"
-    print(json.dumps(journal.execute(words, (float(sys.argv[1]),)).fetchall()))
-except sqlite3.Error:
-    print("[]")
+    entries = journal.execute(words, (float(sys.argv[1]),)).fetchall()
+print(json.dumps(entries))
 """
+#: The name of a command that a scenario began, by which clear.sh knows it.
+_BEGUN = "lab.begun"
 
 
 class View:
@@ -67,7 +71,7 @@ class View:
 
     def begin(self, node: str, command: str) -> None:
         """Start a command and go on."""
-        words = [*self.lab.entry(node), "/bin/sh", "-c", command]
+        words = [*self.lab.entry(node), "/bin/sh", "-c", command, _BEGUN]
         null = subprocess.DEVNULL
         self._begun.append(subprocess.Popen(words, stdin=null, stdout=null, stderr=null, env=environment(), cwd="/"))
 
@@ -78,9 +82,15 @@ class View:
             process.wait(10)
 
     def journal(self, node: str) -> list[tuple[float, str, str, str]]:
-        """What koboshi said since the mark: when, about which resource, which message, in what words."""
+        """What koboshi said since the mark: when, about which resource, which message, in what words.
+
+        Raises :class:`LabError` when it cannot be read, which must not be taken for silence.
+        """
         done = self.lab.run(node, [self.lab.python, "-I", "-S", "-c", _JOURNAL, str(self.since)], 20)
-        return [tuple(entry) for entry in json.loads(done.stdout)] if done.returncode == 0 else []
+        if done.returncode:
+            last = (done.stdout.strip().splitlines() or ["it said nothing"])[-1]
+            raise LabError(f"koboshi's journal on {node} could not be read: {last}")
+        return [tuple(entry) for entry in json.loads(done.stdout)]
 
 
 #: Why it is not true; empty when it is.
@@ -143,10 +153,12 @@ def _bad(view: View, service: str, most: str) -> str:
     return "" if total <= float(most) * view.lab.pace else f"the client missed it for {total:.2f} s"
 
 
-@_claim(r"(\w+) moved (\d+) times?")
-def _moved(view: View, service: str, times: str) -> str:
+@_claim(r"(\w+) moved (at most )?(\d+) times?")
+def _moved(view: View, service: str, most: str | None, times: str) -> str:
     nodes = moves(view.client.answers(service, view.since))
-    return "" if len(nodes) - 1 == int(times) else f"it was answered by {', then '.join(nodes) or 'nobody'}"
+    moved, wanted = len(nodes) - 1, int(times)
+    right = 0 <= moved <= wanted if most else moved == wanted
+    return "" if right else f"it was answered by {', then '.join(nodes) or 'nobody'}"
 
 
 @_claim(r"(\w+) was never answered by (node\d+)")
@@ -190,16 +202,32 @@ def _nothing(view: View, resource: str) -> str:
 
 @_claim(r"Pacemaker fenced (node\d+) (\d+) times?")
 def _fenced(view: View, node: str, times: str) -> str:
+    found = max(Counter(teller for _, teller in _fencings(view, node)).values(), default=0)
+    return "" if found == int(times) else f"it was fenced {found} times"
+
+
+@_claim(r"Pacemaker fenced (node\d+) before (\S+) ran on (node\d+)")
+def _fenced_before(view: View, fenced: str, resource: str, node: str) -> str:
+    fencings = [at for at, teller in _fencings(view, fenced) if teller == node]
+    ran = [each for each in view.cluster.operations(view.since, ("start",)) if each.node == node]
+    starts = [each.at for each in ran if each.resource == resource and not each.code]
+    if not fencings or not starts:
+        return f"{node} tells of {len(fencings)} fencings and {len(starts)} starts"
+    return "" if fencings[0] < starts[0] else f"it ran {fencings[0] - starts[0]:.1f} s before"
+
+
+def _fencings(view: View, node: str) -> list[tuple[float, str]]:
+    """When it was fenced, said by which node: each that lives tells of each."""
     words = {f"fencing: {action} of {node}" for action in ("reboot", "off")}
-    found = {round(at) for at, _, said in view.cluster.decisions(view.since) if said in words}
-    return "" if len(found) == int(times) else f"it was fenced {len(found)} times"
+    return [(at, teller) for at, teller, said in view.cluster.decisions(view.since) if said in words]
 
 
 @_claim(r"(node\d+) is (online|offline|on|off)")
 def _is(view: View, node: str, state: str) -> str:
     if state in ("on", "off"):
         return "" if view.lab.ask(f"status {node}") == state else f"it is not {state}"
-    return "" if (node in view.cluster.online()) == (state == "online") else f"online are {view.cluster.online()}"
+    online = view.cluster.counted()
+    return "" if (node in online) == (state == "online") else f"online are {' and '.join(online) or 'none'}"
 
 
 # ---- the nodes' view -------------------------------------------------------------------------------------------------

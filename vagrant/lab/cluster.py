@@ -57,14 +57,17 @@ class Cluster:
         raise LabError("no node's crm_mon answers")
 
     def online(self) -> list[str]:
-        """The nodes that the cluster counts on."""
+        """The nodes that the cluster counts on; none where nobody could be asked."""
         try:
-            status = self.status()
+            return self.counted()
         except LabError:
             return []
+
+    def counted(self) -> list[str]:
+        """The nodes that the cluster counts on. Raises :class:`LabError` when no node answers."""
         return [
             node.get("name", "")
-            for node in status.iterfind("./nodes/node")
+            for node in self.status().iterfind("./nodes/node")
             if (node.get("online"), node.get("pending"), node.get("unclean")) == ("true", "false", "false")
         ]
 

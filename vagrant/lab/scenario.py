@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vagrant.lab.claims import Claim, View, read
-from vagrant.lab.machines import ABILITIES, CHECKOUT, Lab, rest
+from vagrant.lab.machines import ABILITIES, CHECKOUT, Lab, LabError, rest
 
 FOLDER = CHECKOUT / "tests" / "scenarios" / "cluster"
 _TIMED, _COMMANDS = ("within", "keep"), ("run", "try", "begin")
@@ -125,13 +125,17 @@ def _line(number: int, text: str) -> Line:
 
 
 def play(scenario: Scenario, view: View, told: Callable[[Line], None] = lambda _: None) -> None:
-    """Do and check it all. Raises :class:`Untrue` at the first claim that fails."""
-    view.ready()
-    for line in scenario.lines:
-        told(line)
-        where = f"{scenario.path.name}:{line.number}: {line.verb} {line.words}"
-        for problem in _problems(line, view):
-            raise Untrue(f"{where}\n    {problem}")
+    """Do and check it all. Raises :class:`Untrue` at the first claim that fails, or when the lab itself does."""
+    where = scenario.path.name
+    try:
+        view.ready()
+        for line in scenario.lines:
+            told(line)
+            where = f"{scenario.path.name}:{line.number}: {line.verb} {line.words}"
+            for problem in _problems(line, view):
+                raise Untrue(f"{where}\n    {problem}")
+    except LabError as error:  # it belongs into the report as well
+        raise Untrue(f"{where}\n    {error}") from None
 
 
 def _problems(line: Line, view: View) -> Iterator[str]:
