@@ -39,12 +39,13 @@ Local recovery
 ``start`` hands the resource to the recovery daemon, and ``stop`` takes it back before anything is signalled. Nothing
 waits for a daemon that sleeps: ``start`` rouses it and starts the server itself, and the daemon adopts that when it is
 there; a monitor rouses one that has died, at most twice a minute, and waits for it, or for one that gives no answer,
-up to ten seconds when the server is down as well. Where koboshi is a systemd unit, systemd alone brings a dead daemon
-back, and one that was stopped is not waited for. In between the daemon watches the server and restarts it on the spot,
-within the budget that the resource's parameters set, before the cluster hears of a failure. ``monitor`` tells the
-daemon's view; each recurring monitor lets the daemon act for three more intervals: when the cluster stops asking, in
-maintenance or at shutdown, the daemon only observes. A healthy server's recurring monitor starts no interpreter and no
-other program.
+up to ten seconds when the server is down as well, and never beyond its own timeout. Where koboshi is a systemd unit,
+systemd alone brings a dead daemon back, and one that was stopped is not waited for. In between the daemon watches the
+server and restarts it on the spot, within the budget that the resource's parameters set, before the cluster hears of a
+failure. ``monitor`` tells the daemon's view; each recurring monitor that has nothing bad to tell lets the daemon act
+for three more intervals and its own timeout: when the cluster stops asking, in maintenance or at shutdown, the daemon
+only observes. The next recurring monitor lets it act again, and what fell meanwhile is repaired then, if the cluster
+permits. A healthy server's recurring monitor starts no interpreter and no other program.
 
 While a repair is under way ``monitor`` says 0 (190 with ``report_degraded``), for at most ``repair_time``. When
 restarts are spent or cannot help it says so at once, with the cause. ``migration-threshold=1`` then makes the cluster

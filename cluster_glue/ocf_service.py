@@ -2,8 +2,9 @@
 
 A resource is in the daemon's care as long as its mandate (:mod:`resource_agents.mandates`) is there, from the cluster's
 ``start`` to its ``stop``. Mandates are looked for at the start and all the time: so a daemon that was killed, or that
-hung while the executables did its work, goes on with what is true now. Each recurring monitor renews the lease; when
-the cluster stops asking (maintenance, shutdown), koboshi only observes.
+hung while the executables did its work, goes on with what is true now. Each recurring monitor with a good answer renews
+the lease; when the cluster stops asking (maintenance, shutdown), koboshi only observes. When it asks again, koboshi may
+act again, whatever fell meanwhile.
 
 A monitor says "running" while a repair is under way, but not for ever: after ``repair_time`` the cluster hears of it.
 """
@@ -23,6 +24,7 @@ from cluster_glue.ocf_status import StatusFiles
 from cluster_glue.recovery.engine import Engine, now
 from cluster_glue.recovery.model import IN_FLIGHT, Phase, Renewed, StartAsked, StopAsked, Tell, Wanted
 from cluster_glue.recovery.policy import PolicyError
+from cluster_glue.recovery.repair import lapsed, refused
 from cluster_glue.recovery.watch import Watch
 from ocf.conditions import Verdict
 from ocf.faults import Kind
@@ -33,6 +35,9 @@ from resource_agents.numbers import FIRST_LEASE
 #: Seconds between two looks at mandates, leases and status files.
 EVERY = 0.5
 
+#: Seconds in which a monitor that renews a lapsed lease waits for the clusterware's permission.
+PERMISSION = 1.0
+
 #: Seconds of a start that are kept for stopping again what did not come up.
 CLEARING = 5.0
 
@@ -41,10 +46,16 @@ CLUSTER = "the cluster"
 #: Phases in which a repair is under way, and the cluster has nothing to do but wait.
 REPAIRING = frozenset({*IN_FLIGHT, Phase.ASKING, Phase.WAITING})
 
+#: Phases in which nothing is under way that somebody waits for.
+SETTLED = frozenset({Phase.UP, Phase.IDLE, Phase.FAILED, Phase.MISCONFIGURED, Phase.BLOCKED, Phase.OBSERVING})
+
 
 @dataclass(slots=True)
 class _Ours:
-    """A resource in our care. ``stamp`` tells whether its mandate was amended, ``down_since`` is seconds since boot."""
+    """A resource in our care. ``stamp`` tells whether its mandate was amended.
+
+    ``down_since`` (seconds since boot) is when it fell, or when it became ours to repair again.
+    """
 
     watch: Watch
     mandated: Mandated
@@ -94,9 +105,14 @@ class OcfService:
         ours = self._ours.get(name)
         if ours is None or request["action"] not in ("monitor", "status"):
             return None
+        interval = float(request["interval"])
+        if interval > 0 and _forsaken(ours.watch):
+            self._renew(ours, interval, timeout)
+            await self._settle(ours.watch, now() + min(PERMISSION, timeout / 8), frozenset(Phase) - {Phase.ASKING})
+            return self._judge(ours) if self._ours.get(name) is ours else None
         verdict = self._judge(ours)
-        if verdict.good and float(request["interval"]) > 0:  # what the cluster hears of is the cluster's to mend
-            self._renew(ours, float(request["interval"]), timeout)
+        if verdict.good and interval > 0:  # what the cluster hears of is the cluster's to mend
+            self._renew(ours, interval, timeout)
         return verdict
 
     async def _start(self, name: str, mandate: str, timeout: float) -> Verdict | None:
@@ -150,8 +166,7 @@ class OcfService:
                 ours.watch.config = replace(ours.watch.config, policy=replace(policy, lease=lease))
         self._engine.turn(ours.watch, Renewed())
 
-    async def _settle(self, watch: Watch, deadline: float) -> None:
-        final = (Phase.UP, Phase.IDLE, Phase.FAILED, Phase.MISCONFIGURED, Phase.BLOCKED, Phase.OBSERVING)
+    async def _settle(self, watch: Watch, deadline: float, final: frozenset[Phase] = SETTLED) -> None:
         while watch.state.phase not in final and (left := deadline - now()) > 0:
             if self._engine.watches.get(watch.name) is not watch:
                 return
@@ -232,7 +247,7 @@ class OcfService:
         ours = self._ours.get(watch.name)
         if ours is None:
             return
-        if watch.state.phase is Phase.UP:
+        if watch.state.phase in (Phase.UP, Phase.OBSERVING):  # who only looks on uses up no time for repairs
             ours.down_since = None
         elif ours.down_since is None:
             ours.down_since = now()
@@ -243,6 +258,16 @@ class OcfService:
         self._files.hide(watch.name)
         if self._engine.watches.get(watch.name) is not watch:
             self._ours.pop(watch.name, None)
+
+
+def _forsaken(watch: Watch) -> bool:
+    """Whether nothing but its lapsed lease keeps us from repairing it: no stop, no pause."""
+    refusal = lapsed(watch.state, now(), watch.config.policy)
+    return (
+        watch.state.phase is Phase.OBSERVING
+        and bool(refusal)
+        and refused(watch.state, now(), watch.config.policy) == refusal
+    )
 
 
 def _stamp(path: Path) -> int:

@@ -32,9 +32,12 @@ CLEARING = 3.0
 
 
 class Actions:
-    """The actions on one resource. Raises :class:`ParameterError` for wrong values, unless it shall be ``tolerant``."""
+    """The actions on one resource. Raises :class:`ParameterError` for wrong values, unless it shall be ``tolerant``.
 
-    def __init__(self, agent: str, call: Call, runtime: Path, tolerant: bool = False) -> None:
+    ``spent`` are the seconds of the action's time that are over already.
+    """
+
+    def __init__(self, agent: str, call: Call, runtime: Path, tolerant: bool = False, spent: float = 0.0) -> None:
         self._kind, self._call, self._runtime = load(agent), call, runtime
         known = {parameter.name for parameter in self._kind.parameters}
         self._values = {name: value for name, value in call.values.items() if name in known}
@@ -43,7 +46,7 @@ class Actions:
         self._server = self._make()
         self._remembered = recall(runtime, call.instance)
         self._group = group_of(runtime, call.instance)
-        self._patience = Patience(max(1.0, call.timeout - min(RESERVE, call.timeout * 0.1)))
+        self._patience = Patience(max(1.0, call.timeout - min(RESERVE, call.timeout * 0.1) - spent))
 
     def left(self) -> float:
         """Seconds that are left of the action's time."""

@@ -37,8 +37,9 @@ UNITS = (
 )
 
 SYSTEMCTL = "systemctl"
-#: What ``systemctl is-active`` calls a unit that runs, or that systemd is about to start again (systemctl(1)).
-KEPT_UP = ("active", "reloading", "activating")
+#: What ``systemctl is-active`` calls a unit that runs, or that systemd is about to start again (systemctl(1)). One that
+#: hung is "deactivating" while systemd aborts it, and is started again after that; a stop that was asked for ends soon.
+KEPT_UP = ("active", "reloading", "activating", "deactivating")
 
 #: Starts the unit, or the command where that fails; run by the shell, so that nobody waits for systemd.
 _BY_UNIT = 'systemctl start koboshi.service || exec "$0" run --under-cluster'
@@ -151,16 +152,16 @@ def remind(runtime: Path, command: str) -> bool:
     return lately or rouse(runtime, command) is not None
 
 
-def kept_down() -> bool:
+def kept_down(within: float = SIGN_OF_LIFE) -> bool:
     """Whether the daemon is a unit that systemd will not start again: stopped or masked by its operator.
 
-    Costs a ``systemctl`` of some 10 ms; a systemd that does not answer has not said so.
+    Costs a ``systemctl`` of some 10 ms; a systemd that does not answer ``within`` as many seconds has not said so.
     """
     if not _has_unit():
         return False
     from ocf.programs import run
 
-    asked = run((SYSTEMCTL, "is-active", "koboshi.service"), SIGN_OF_LIFE)
+    asked = run((SYSTEMCTL, "is-active", "koboshi.service"), min(within, SIGN_OF_LIFE))
     return asked.status is not None and asked.output.strip() not in KEPT_UP
 
 

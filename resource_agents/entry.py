@@ -4,7 +4,7 @@ Run by the installed executables as ``python -I -S entry.py AGENT ACTION``. The 
 condition: when it does not answer within a short deadline the action is carried out in process, with the same verdicts.
 Nothing waits for a daemon that sleeps: it is roused, and comes up beside the action; what a start has started meanwhile
 it then adopts. A stop takes the mandate away, which ends the daemon's part at any rate, and does the work itself; only
-a healthy server behind a load balancer is drained before.
+a healthy server behind a load balancer is drained before. All waits are counted from the action's beginning.
 Exactly one ``ocf-exit-reason:`` line is printed for a failure, and it is the last one.
 """
 
@@ -36,6 +36,12 @@ MONITOR_PATIENCE = 2.0
 #: Seconds that a monitor of what is down waits for a daemon which comes back, as long as the action has twice as many.
 RETURN = 10.0
 
+#: The part of a deeper monitor's time that is kept for its own look at what the daemon brought back.
+LAST_LOOK = 0.25
+
+#: Seconds between two questions whether the daemon is kept down.
+ASK_AGAIN = 1.0
+
 #: The parameter that turns the daemon off.
 LOCAL_RECOVERY = "local_recovery"
 
@@ -65,6 +71,7 @@ class _Act:
     """One call of one agent."""
 
     def __init__(self, agent: str, call: Call, env: dict[str, str]) -> None:
+        self._began = time.monotonic()
         self._agent, self._call, self._env = agent, call, env
         self._runtime = Path(env.get("KOBOSHI_RUNTIME_DIR") or "/run/koboshi")
         self._recovers = truth(call.values.get(LOCAL_RECOVERY) or "true")
@@ -89,7 +96,7 @@ class _Act:
     def _here(self, tolerant: bool = False) -> Actions:
         from resource_agents.actions import Actions
 
-        return Actions(self._agent, self._call, self._runtime, tolerant)
+        return Actions(self._agent, self._call, self._runtime, tolerant, time.monotonic() - self._began)
 
     # -- the actions ---------------------------------------------------------------------------------------------------
 
@@ -147,6 +154,8 @@ class _Act:
                 return Verdict("stopped")
             raise
         verdict = here.monitor()
+        if entrusted and self._coming and verdict.good:
+            self._leave_lease()
         if entrusted and self._coming and verdict.condition in ("stopped", "failed"):
             awaited = self._awaited()
             if awaited is not None and awaited.condition == "running" and self._call.level > 0:
@@ -218,14 +227,29 @@ class _Act:
 
     def _awaited(self) -> Verdict | None:
         """What the daemon says when it is back; None when it does not come."""
+        from resource_agents.actions import RESERVE
         from resource_agents.daemon_client import kept_down
 
-        end = time.monotonic() + min(RETURN, self._call.timeout / 2)
+        timeout = self._call.timeout
+        kept = RESERVE + (timeout * LAST_LOOK if self._call.level > 0 else 0.0)
+        ask = time.monotonic()
+        end = min(ask + min(RETURN, timeout / 2), self._began + timeout - kept)
         verdict = None
-        while verdict is None and self._coming and (left := end - time.monotonic()) > 0 and not kept_down():
-            time.sleep(min(left, 0.05))
-            verdict = self._exchange("", min(MONITOR_PATIENCE, max(0.05, left)))
+        while verdict is None and self._coming and (left := end - time.monotonic()) > 0:
+            if time.monotonic() >= ask:
+                if kept_down(left):
+                    break
+                ask = time.monotonic() + ASK_AGAIN
+            time.sleep(max(0.0, min(end - time.monotonic(), 0.05)))
+            verdict = self._exchange("", min(MONITOR_PATIENCE, max(0.05, end - time.monotonic())))
         return verdict
+
+    def _leave_lease(self) -> None:
+        """A daemon that wakes shall find that the cluster asked meanwhile."""
+        call = self._call
+        if call.interval > 0 and mandates.current(self._runtime, call.instance) is not None:
+            with suppress(OSError):
+                mandates.leave_lease(self._runtime, call.instance, call.interval, call.timeout)
 
     def _exchange(self, mandate: str, patience: float, watched: bool = False) -> Verdict | None:
         """What the daemon answers; None when it does not, so that the work is done here."""

@@ -68,6 +68,12 @@ def withdraw(runtime: Path, instance: str) -> None:
         (folder(runtime) / f"{instance}.{suffix}").unlink(missing_ok=True)
 
 
+def leave_lease(runtime: Path, instance: str, interval: float, timeout: float) -> None:
+    """Leave word for the daemon that the cluster asked: a monitor every ``interval`` seconds. Raises ``OSError``."""
+    words = f"{interval * 1000:.0f} {timeout * 1000:.0f}\n"
+    (folder(runtime) / f"{instance}.lease").write_text(words, encoding="ascii")
+
+
 def drain_wait(runtime: Path, instance: str) -> float:
     """Seconds that a load balancer gets before a stop, as the daemon has left word; 0.0 where nobody has to know."""
     with suppress(OSError, ValueError):
