@@ -84,8 +84,50 @@ def test_of_a_machine_that_is_off_the_last_words_are_known(tmp_path: Path) -> No
 
 
 def test_a_machine_room_with_too_little_memory_says_how_much_it_takes(tmp_path: Path) -> None:
-    with pytest.raises(LabError, match=r"8000 virtual machines take \d+ MiB of memory, and \d+ are left"):
+    with pytest.raises(
+        LabError, match=r"8000 virtual machines take 13600000 MiB of memory, and \d+ are left: take fewer"
+    ):
         Domains(tmp_path)._check_memory(8000)
+
+
+def test_memory_that_was_chosen_and_the_clients_machine_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_CLIENT", "yes")
+    monkeypatch.setenv("LAB_MEMORY", "60000000")
+    sentence = (
+        r"3 virtual machines take 180002028 MiB .*take fewer --nodes, or less than LAB_MEMORY=60000000, down to 512"
+    )
+    with pytest.raises(LabError, match=sentence):
+        Domains(tmp_path).check_space(2)
+    monkeypatch.setenv("LAB_MEMORY", "much")
+    with pytest.raises(LabError, match="LAB_MEMORY=much is no number of MiB"):
+        Domains(tmp_path).check_space(2)
+
+
+@pytest.mark.parametrize(
+    ("quick", "chosen", "machines"), [(True, "", 4), (True, "no", 3), (False, "", 3), (False, "yes", 4)]
+)
+def test_an_emulated_client_is_a_machine_only_where_it_is_asked_for(
+    quick: bool, chosen: str, machines: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vagrant.machines.libvirt.quick", lambda: quick)
+    monkeypatch.setenv("LAB_CLIENT", chosen)
+    assert Domains(tmp_path).machines(3) == machines
+
+
+def test_the_disk_that_is_asked_for_grows_with_the_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vagrant.machines.libvirt.MACHINE", 1 << 40)
+    monkeypatch.setenv("LAB_CLIENT", "no")
+    with pytest.raises(LabError, match=f"such a lab needs {500 + 8 * (1 << 40)}: .*take fewer --nodes"):
+        Domains(tmp_path).check_space(8)
+
+
+@pytest.mark.parametrize("pace", ["x", "0", "-1", "nan", "inf"])
+def test_a_pace_that_is_none_is_refused(pace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_PACE", pace)
+    with pytest.raises(LabError, match=f"LAB_PACE={pace} is no number of times"):
+        Domains(tmp_path)
 
 
 def test_what_a_person_chose_is_what_machines_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,23 +78,75 @@ module Vagrant
 end
 load ARGV.first
 require "json"
-puts Lab.settings.to_json
+"""
+#: What a provider's file does with a machine: each call by its name, with what it was given.
+CALLS = """
+class Told < BasicObject
+  def initialize(calls)
+    @calls = calls
+  end
+
+  def method_missing(name, *words, **more)
+    @calls << [name, *words, more]
+    yield self, self if ::Kernel.block_given?
+    self
+  end
+end
+told = ARGV.drop(2).map do |name|
+  [].tap { |calls| Lab.public_send(ARGV[1], Told.new(calls), name, Lab.number_of(name)) }
+end
+puts told.to_json
 """
 
 
-def test_what_a_machine_is_provisioned_with_is_words(tmp_path: Path) -> None:
+def ruby(place: Path, program: str, *words: str, **settings: str) -> Any:
+    """What a program prints, with what Vagrant's file defines."""
     if not shutil.which("ruby"):
         pytest.skip("ruby is not here")
-    words = ["ruby", "-e", STAND_IN, str(VAGRANT / "Vagrantfile")]
-    environment = {"PATH": os.environ["PATH"], "LAB_COUNT": "3", "LAB_FENCE": "sbd", "LAB_TOKEN": "700"}
-    done = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == {
+    done = subprocess.run(
+        ["ruby", "-e", STAND_IN + program, str(VAGRANT / "Vagrantfile"), *words],
+        env={"PATH": os.environ["PATH"], **settings}, cwd=place, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
+def test_what_a_machine_is_provisioned_with_is_words(tmp_path: Path) -> None:
+    settings = {"LAB_COUNT": "3", "LAB_FENCE": "sbd", "LAB_TOKEN": "700"}
+    assert ruby(tmp_path, "puts Lab.settings.to_json", **settings) == {
         "LAB_NODES": "node1 node2 node3",
         "LAB_FENCE": "sbd",
         "LAB_SERVERS": "apache nginx",
         "LAB_CONFIGURE": "yes",
         "LAB_TOKEN": "700",
     }
+
+
+def test_the_disk_by_which_virtualboxes_nodes_fence_is_made_once_and_given_to_each(tmp_path: Path) -> None:
+    place = {"LAB_FENCE": "sbd", "VAGRANT_DOTFILE_PATH": str(tmp_path)}
+    names = ("node1", "node2", "client")
+
+    def disks() -> list[list[str]]:
+        machines = ruby(tmp_path, CALLS, "virtualbox", *names, **place)
+        return [[call[1][0] for call in calls if call[0] == "customize"] for calls in machines]
+
+    assert disks() == [["createmedium", "modifymedium", "storageattach"], ["storageattach"], []]
+    (tmp_path / "koboshi-lab-sbd.vdi").touch()
+    assert disks() == [["storageattach"], ["storageattach"], []]
+
+
+@pytest.mark.parametrize("provider", ["lxc", "libvirt", "virtualbox"])
+def test_another_box_is_taken_by_name_or_as_a_file_for_each_provider(provider: str, tmp_path: Path) -> None:
+    def boxes(**settings: str) -> dict[str, str]:
+        calls = ruby(tmp_path, CALLS, provider, "node1", VAGRANT_DEFAULT_PROVIDER=provider, **settings)[0]
+        return {call[0]: call[1] for call in calls if call[0] in ("box=", "box_url=")}
+
+    file = tmp_path / "own.box"
+    file.touch()
+    assert boxes(LAB_BOX=str(file)) == {"box=": str(file), "box_url=": f"file://{file}"}
+    assert boxes(LAB_BOX=str(file), LAB_ROOM=str(tmp_path)) == boxes(LAB_BOX=str(file))
+    assert boxes(LAB_BOX="some/box") == {"box=": "some/box"}
+    standard = {"box_url=": f"file://{tmp_path}/koboshi-lab-{provider}.box"}
+    assert boxes(LAB_BOXES=str(tmp_path)) == ({"box=": "debian/bookworm64"} if provider == "virtualbox" else standard)
 
 
 @pytest.mark.parametrize("provider", ["lxc", "libvirt", "virtualbox"])

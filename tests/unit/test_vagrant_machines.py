@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,9 @@ from vagrant.lab.machines import CHECKOUT, LabError
 from vagrant.lab.providers import PROVIDERS, named
 from vagrant.lab.switch import Machine, Switch
 from vagrant.machines.boxed import Boxed
+from vagrant.machines.by_hand import _to_its_end
 from vagrant.machines.lxc import Containers
+from vagrant.machines.roomed import started
 
 
 class Lamp(Machine):
@@ -101,6 +106,99 @@ def test_a_network_that_is_taken_is_refused_only_where_the_lab_would_be_in_it(
     lab.exposed = True
     with pytest.raises(LabError, match=r"in use here \(interface lo\): leave --expose out"):
         lab.check_network()
+
+
+class Slow(Boxed):
+    """A lab whose box takes so long that another one makes a lab in the same place meanwhile."""
+
+    provider = "lxc"
+    ended = False
+
+    def missing(self) -> list[str]:
+        return []
+
+    def build_box(self, say: Callable[[str], None]) -> None:
+        self.directory.mkdir()
+        note = {"provider": "lxc", "pid": os.getpid(), "start": started(os.getpid()), "nodes": 2}
+        (self.directory / "lab.json").write_text(json.dumps(note))
+
+    def end(self) -> bool:
+        self.ended = True
+        return True
+
+    def into(self, node: str) -> list[str]:
+        return [node]
+
+
+def test_a_lab_that_was_made_while_the_box_was_built_is_not_ended_by_the_later_up(tmp_path: Path) -> None:
+    lab = Slow(tmp_path / "lab")
+    with pytest.raises(LabError, match=r"there is a lab in .* already: script/lab down ends it"):
+        lab.begin(2, print)
+    assert not lab.ended
+
+
+def test_a_lab_of_which_something_goes_on_is_not_told_to_be_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The room's first process is a shell here, and the one below it outlives it."""
+    monkeypatch.setattr("vagrant.machines.roomed.ENDS", 0.2)
+    words = ["sh", "-c", "sleep 600 & echo $!; wait"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as room:
+        assert room.stdout is not None
+        below = os.pidfd_open(int(room.stdout.readline()))
+        try:
+            note = {"provider": "lxc", "pid": room.pid, "start": started(room.pid), "nodes": 2}
+            (tmp_path / "lab.json").write_text(json.dumps(note))
+            with pytest.raises(LabError, match="or one below it, does not end"):
+                Containers(tmp_path).end()
+            assert (tmp_path / "lab.json").exists()
+        finally:
+            signal.pidfd_send_signal(below, signal.SIGKILL)
+            os.close(below)
+            room.kill()
+
+
+def test_vagrant_by_hand_is_waited_for_when_a_terminal_interrupts_it(tmp_path: Path) -> None:
+    """The terminal tells both; what is half made is Vagrant's to end."""
+    script = f"trap 'touch {tmp_path}/ended; exit 5' INT; kill -INT $PPID; kill -INT $$; sleep 60 & wait"
+    before = signal.getsignal(signal.SIGINT)
+    assert _to_its_end(["bash", "-c", script], dict(os.environ)) == 5
+    assert (tmp_path / "ended").exists()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    ("provider", "fence", "sentence"),
+    [
+        ("lxc", "xvm", "LAB_FENCE=xvm: machines of lxc have lab, none$"),
+        ("lxc", "sbd", "LAB_FENCE=sbd: machines of lxc have lab, none$"),
+        ("libvirt", "hope", "LAB_FENCE=hope: machines of libvirt have xvm, sbd, lab, none$"),
+    ],
+)
+def test_a_fence_device_that_such_machines_have_not_is_refused(
+    provider: str, fence: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_FENCE", fence)
+    with pytest.raises(LabError, match=sentence):
+        named(provider, tmp_path / "lab").begin(2, print)
+    assert not (tmp_path / "lab").exists()
+
+
+def test_another_box_is_a_file_and_no_box_is_built_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Containers, "missing", lambda _: [])
+    lab = Containers(tmp_path / "lab")
+    for wrong in ("debian/bookworm64", str(tmp_path / "none.box")):
+        monkeypatch.setenv("LAB_BOX", wrong)
+        with pytest.raises(LabError, match="name a box by the whole path of its file"):
+            lab.check(2)
+    (tmp_path / "own.box").touch()
+    monkeypatch.setenv("LAB_BOX", str(tmp_path / "own.box"))
+    monkeypatch.setenv("LAB_BOXES", str(tmp_path / "boxes"))
+    said: list[str] = []
+    lab.check(2)
+    lab.build_box(said.append)
+    assert said == []
+    assert not (tmp_path / "boxes").exists()
 
 
 @pytest.mark.parametrize("count", [-1, 0, 1, 9])

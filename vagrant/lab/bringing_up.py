@@ -13,6 +13,8 @@ from vagrant.lab.machines import Lab, LabError, rest
 HOME = "node1"
 #: Where a node keeps the cluster's configuration as it was when the lab was new.
 CONFIGURATION = "/var/lib/lab.configuration.xml"
+#: What helps while there is a lab.
+_LOOK = "; script/lab logs shows what the nodes said"
 
 
 def until(condition: Callable[[], object], seconds: float, what: str) -> None:
@@ -21,7 +23,7 @@ def until(condition: Callable[[], object], seconds: float, what: str) -> None:
     end = began + seconds
     while not condition():
         if time.monotonic() > end:
-            raise LabError(f"{what} did not come within {seconds:g} s; script/lab logs shows what the nodes said")
+            raise LabError(f"{what} did not come within {seconds:g} s{_LOOK}")
         rest(began, 0.1)
         began = time.monotonic()
 
@@ -45,6 +47,11 @@ def up(lab: Lab, count: int, say: Callable[[str], None]) -> None:
         serving(lab, cluster, 60 * lab.pace)
         must(lab, HOME, f"cibadmin -Q -o configuration >{CONFIGURATION}")
         tell("services answer: " + ", ".join(f"{name} at http://{at}/" for name, at in SERVICES.items()))
+    except LabError as error:
+        try:
+            raise LabError(lab.with_last_words(str(error).removesuffix(_LOOK))) from error
+        finally:
+            lab.end()
     except BaseException:
         lab.end()
         raise

@@ -15,7 +15,7 @@ Options, before or after the word:
 --provider    what the machines are: namespaces (default; 10 to 15 s), lxc (a minute), libvirt (real kernels; minutes)
               or virtualbox. Asked for by "up" only; the other words find out
 --directory   where the lab keeps its things; default: $LAB_DIR, else /var/lib/koboshi-lab. One lab per directory
---nodes       2 to 8 machines; default 2
+--nodes       2 to 8 machines; default: $LAB_COUNT, else 2
 --expose      in this machine's own network, to be reached from elsewhere; without it the lab has a network of its own
 --output      default: koboshi-lab-report.html
 
@@ -27,7 +27,6 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,9 +34,10 @@ from typing import NoReturn
 
 from vagrant.lab.answers import SERVICES
 from vagrant.lab.bringing_up import up
+from vagrant.lab.children import child
 from vagrant.lab.cluster import Cluster
 from vagrant.lab.drill import RECORDS, drill
-from vagrant.lab.machines import CHECKOUT, LEAST, Lab, LabError, check_count, environment
+from vagrant.lab.machines import CHECKOUT, LOGS, Lab, LabError, check_count, chosen_count, environment
 from vagrant.lab.providers import PROVIDERS, STANDARD, found
 from vagrant.lab.report import OUTPUT, report
 from vagrant.lab.scenario import ScenarioError
@@ -64,7 +64,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = _Parser(prog="script/lab", parents=[common], usage=argparse.SUPPRESS)
     words = parser.add_subparsers(dest="word", required=True, parser_class=_Parser, metavar="WORD")
     made = words.add_parser("up", parents=[common])
-    made.add_argument("--nodes", type=int, default=LEAST)
+    made.add_argument("--nodes", type=int)
     made.add_argument("--expose", action="store_true")
     words.add_parser("down", parents=[common])
     words.add_parser("status", parents=[common])
@@ -95,8 +95,9 @@ def main(arguments: Sequence[str]) -> int:
         match asked.word:
             case "up":
                 lab.exposed = asked.expose
-                prepare(lab, asked.nodes)
-                up(lab, asked.nodes, print_now)
+                count = chosen_count() if asked.nodes is None else asked.nodes
+                prepare(lab, count)
+                up(lab, count, print_now)
                 print_now("script/lab drill shows what can be rehearsed; script/lab down ends the lab")
                 return 0
             case "down":
@@ -115,8 +116,17 @@ def main(arguments: Sequence[str]) -> int:
         return drill(lab, asked.name, print_now)
     except (LabError, ScenarioError) as error:
         return _complain(str(error))
+    except OSError as error:
+        return _complain(_what_helps(error))
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
+
+
+def _what_helps(error: OSError) -> str:
+    what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+    if isinstance(error, PermissionError) and os.geteuid() != 0:
+        return f"{what}: it needs root, so run it as root"
+    return f"{what}: name another --directory if it is about the lab's" if error.filename else what
 
 
 def by_hand(words: Sequence[str], directory: str) -> int:
@@ -131,7 +141,8 @@ def prepare(lab: Lab, count: int) -> None:
     check_count(count)
     if lab.missing() and os.geteuid() == 0:
         group = "lab" if lab.provider == STANDARD else f"lab-{lab.provider}"
-        subprocess.run([str(CHECKOUT / "script" / "setup"), group], stdin=subprocess.DEVNULL, check=False)
+        with child([str(CHECKOUT / "script" / "setup"), group]) as setup:
+            setup.wait()
 
 
 def print_now(words: str) -> None:
@@ -170,10 +181,10 @@ def logs(lab: Lab, only: str) -> int:
     for node in [only] if only else lab.nodes:
         if node not in lab.nodes:
             raise LabError(f"there is no {node}; there are {', '.join(lab.nodes)}")
-        for path in ("lab.console", "corosync/corosync.log", "pacemaker/pacemaker.log"):
-            lines = lab.read(node, f"/var/log/{path}").splitlines()
+        for path in LOGS:
+            lines = lab.read(node, path).splitlines()
             if lines:
-                print(f"==== {node}:/var/log/{path} (the last 200 of {len(lines)} lines)")
+                print(f"==== {node}:{path} (the last 200 of {len(lines)} lines)")
                 print("\n".join(lines[-200:]))
     return 0
 

@@ -12,6 +12,7 @@ import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +20,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 #: Where a lab keeps its things unless ``--directory`` or ``LAB_DIR`` says otherwise.
 DEFAULT = "/var/lib/koboshi-lab"
 LEAST, MOST = 2, 8
+#: The logs of a node, in the order in which a node that starts comes to write them.
+LOGS = ("/var/log/lab.console", "/var/log/corosync/corosync.log", "/var/log/pacemaker/pacemaker.log")
 #: How a command ends; see Popen.
 Done = subprocess.CompletedProcess[str]
 #: What can be missing in a kind of machine, for the ``needs`` of a scenario: ``kernel`` (one of its own: it may panic,
@@ -26,7 +29,8 @@ Done = subprocess.CompletedProcess[str]
 #: (it boots with one, and koboshi runs as its unit), ``fence`` (its fence device can be told not to obey).
 ABILITIES = frozenset({"kernel", "freeze", "systemd", "fence"})
 
-
+#: Lines of a log that tell how a lab that did not come up ended.
+LAST = 15
 #: A look may cost a machine that is emulated a second of its processor, which its cluster needs: the rest between two
 #: looks is this many times as long as a look took.
 RESTS = 2.0
@@ -45,6 +49,15 @@ def check_count(count: int) -> None:
     """Raises :class:`LabError` for a number of nodes that is no cluster, or too many for one machine."""
     if not LEAST <= count <= MOST:
         raise LabError(f"a cluster of {count} is none we can make: --nodes takes {LEAST} to {MOST}")
+
+
+def chosen_count() -> int:
+    """The number of nodes where nobody says one: LAB_COUNT's. Raises :class:`LabError` when that is no number."""
+    text = os.environ.get("LAB_COUNT") or str(LEAST)
+    try:
+        return int(text)
+    except ValueError:
+        raise LabError(f"LAB_COUNT={text} is no number of nodes: it takes {LEAST} to {MOST}") from None
 
 
 class Lab(ABC):
@@ -141,6 +154,19 @@ class Lab(ABC):
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             raise LabError(f"{node}: {command} took longer than {timeout * self.pace:g} s") from None
+
+    def with_last_words(self, why: str) -> str:
+        """Why it did not come up and, as it is taken away for that, the ends of its nodes' logs.
+
+        Of each node that of the log which it came to write last.
+        """
+        said = []
+        with suppress(LabError):
+            for node in self.nodes:
+                logs = ((path, self.read(node, path).splitlines()[-LAST:]) for path in reversed(LOGS))
+                path, lines = next(((path, lines) for path, lines in logs if lines), ("", []))
+                said += [f"==== {node}:{path}", *lines] if lines else []
+        return "\n".join([f"{why}; what the nodes said last:", *said]) if said else why
 
     def shell(self, node: str) -> list[str]:
         """The words that give a person a shell in ``node``."""

@@ -15,14 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
+from vagrant.lab.children import child
 from vagrant.lab.machines import CHECKOUT, LabError
 from vagrant.lab.room import BRIDGES
 from vagrant.machines.roomed import PATH, Roomed
 
 #: Where boxes are kept unless LAB_BOXES says otherwise.
 BOXES = "/var/cache/koboshi-lab"
-#: MiB that a lab needs in its directory, beside the box.
-ROOM_NEEDED = 200
 #: What of Vagrant's many lines a person is told.
 _TOLD = re.compile(r"^==> (\w+): (Importing|Creating|Starting|Booting|Machine booted|Running provisioner|lab: )(.*)$")
 #: Lines that come with each failure and say nothing of it.
@@ -80,9 +79,10 @@ class Boxed(Roomed):
 
     def begin(self, count: int, say: Callable[[str], None]) -> None:
         self.check(count)
-        self.check_space()
+        self.check_space(count)
         self.check_network()
         self.build_box(say)
+        self.check(count)  # the box took minutes, in which another one may have made a lab here
         try:
             self.open_room(count)
             say("the machine room is open; Vagrant makes the machines in it")
@@ -91,12 +91,11 @@ class Boxed(Roomed):
             self.end()
             raise
 
-    def check_space(self) -> None:
-        """Raises :class:`LabError` when the lab's directory could not hold it."""
-        existing = next(path for path in (self.directory, *self.directory.parents) if path.exists())
-        free = shutil.disk_usage(existing).free >> 20
-        if free < ROOM_NEEDED:
-            raise LabError(f"{existing} has {free} MiB left, and a lab needs {ROOM_NEEDED}: name another --directory")
+    def check(self, count: int) -> None:
+        super().check(count)
+        box = os.environ.get("LAB_BOX", "")
+        if box and not (Path(box).is_absolute() and Path(box).is_file()):
+            raise LabError(f"LAB_BOX={box}: name a box by the whole path of its file, as no network is in the room")
 
     def check_network(self) -> None:
         """Raises :class:`LabError` when the lab's wires or addresses are taken: only where it is exposed."""
@@ -113,24 +112,17 @@ class Boxed(Roomed):
 
     def build_box(self, say: Callable[[str], None]) -> None:
         """Build the box where it is missing or old (about 3 minutes). Raises :class:`LabError`."""
-        if not self.box_form:
+        if not self.box_form or os.environ.get("LAB_BOX"):
             return
         words = [str(CHECKOUT / "vagrant/build-box"), self.box_form, "--output", str(self.boxes())]
-        build = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd="/"
-        )
-        assert build.stdout is not None
         last = ""
-        try:
+        with child(words, stdout=subprocess.PIPE) as build:
+            assert build.stdout is not None
             for line in build.stdout:
                 last = line.strip().removeprefix("build-box: ")
                 if "nothing to do" not in last:
                     say(f"box: {last}")
             build.wait()
-        finally:
-            if build.poll() is None:
-                build.terminate()  # it takes what is half made away
-                build.wait()
         if build.returncode:
             raise LabError(f"the box could not be built: {last}")
 
@@ -159,8 +151,8 @@ class Boxed(Roomed):
                 process.kill()  # what runs in the room ends with the room
                 process.wait()
         if process.returncode:
-            why = "it took too long" if process.returncode == 124 else "; ".join([*_last_words(lines), *self.clues()])
-            raise LabError(f"vagrant {words[0]}: {why}")
+            late = ["it took too long"] if process.returncode == 124 else []
+            raise LabError(f"vagrant {words[0]}: {'; '.join([*late, *_last_words(lines), *self.clues()])}")
 
     def environment(self) -> dict[str, str]:
         """What Vagrant gets."""

@@ -7,12 +7,13 @@ closed. All else is Vagrant's own, with this terminal.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 
 from vagrant.lab.bringing_up import up
-from vagrant.lab.machines import LEAST, Lab, LabError, provider_of
+from vagrant.lab.machines import Lab, LabError, chosen_count, provider_of
 from vagrant.lab.providers import found
 from vagrant.machines.boxed import Boxed
 
@@ -37,7 +38,7 @@ def by_hand(lab: Lab, words: Sequence[str], prepare: Callable[[Lab, int], None],
     if not lab.exists():
         if words[:1] != ["up"]:
             raise LabError(f"there is no lab in {lab.directory}: vagrant up makes one")
-        count = _count(os.environ.get("LAB_COUNT") or str(LEAST))
+        count = chosen_count()
         prepare(lab, count)
         up(lab, count, say)
         say("vagrant ssh node1 looks inside, vagrant status tells what can be chosen, vagrant destroy -f ends the lab")
@@ -45,11 +46,28 @@ def by_hand(lab: Lab, words: Sequence[str], prepare: Callable[[Lab, int], None],
     environment = {**lab.environment(), "TERM": os.environ.get("TERM", "dumb")}
     if sys.stdout.isatty():
         environment.pop("VAGRANT_NO_COLOR")
-    status = subprocess.run([*lab.entry(), "vagrant", *words], env=environment, cwd="/", check=False).returncode
+    status = _to_its_end([*lab.entry(), "vagrant", *words], environment)
     if words[:1] == ["destroy"] and status == 0 and not any((lab.directory / "machines").rglob("id")):
         lab.end()
         say("the lab is gone")
     return status
+
+
+def _to_its_end(words: Sequence[str], environment: dict[str, str]) -> int:
+    """Run a program with this terminal, which interrupts the program as well; its exit status, once it has ended."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {
+        number: signal.signal(number, _unmoved) for number in signals
+    }  # not ignored: the program would inherit that
+    try:
+        return subprocess.Popen(words, env=environment, cwd="/").wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _unmoved(number: int, _: object) -> None:
+    """What the program does with the signal counts."""
 
 
 def _provider(words: Sequence[str]) -> str:
@@ -57,10 +75,3 @@ def _provider(words: Sequence[str]) -> str:
         if word.startswith("--provider"):
             return word.partition("=")[2] or following
     return ""
-
-
-def _count(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise LabError(f"LAB_COUNT={text} is no number of nodes") from None

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import ClassVar
 
+from vagrant.lab.beforehand import check_disk
 from vagrant.lab.machines import CHECKOUT, LabError
 from vagrant.machines.boxed import Boxed
 from vagrant.machines.roomed import Room
 
 #: By how much slower an emulated machine does what a cluster does; LAB_PACE says otherwise, where much else runs.
 EMULATED = 6.0
-#: MiB on disk for the box, as Vagrant and as libvirt keep it, and for what a machine writes; MiB of memory that QEMU
-#: takes for a machine of 1024.
-BOX, MACHINE, MEMORY = 500, 300, 1700
+#: MiB on disk for the box, as Vagrant and as libvirt keep it, and for what a machine writes.
+BOX, MACHINE = 500, 300
+#: MiB of memory of a machine unless LAB_MEMORY says otherwise, and what QEMU takes beside it.
+MEMORY, BESIDE = 1024, 676
 #: corosync's token timeout in ms where a whole second may pass between two turns of an emulated processor.
 TOKEN = "5000"
 #: The size of a file and what of it is not known yet: all, when it has become shorter than what is known.
@@ -49,6 +50,20 @@ def accelerated(cpuinfo: str, device: bool) -> bool:
     return device and re.search(r"^flags\s*:.* (vmx|svm)( |$)", cpuinfo, re.MULTILINE) is not None
 
 
+def _pace() -> float:
+    text = os.environ.get("LAB_PACE") or ("1" if quick() else str(EMULATED))
+    if not re.fullmatch(r"\d+(\.\d+)?", text) or not float(text):
+        raise LabError(f"LAB_PACE={text} is no number of times by which machines are slower: say 1, or 6.5")
+    return float(text)
+
+
+def _memory() -> int:
+    text = os.environ.get("LAB_MEMORY") or str(MEMORY)
+    if not text.isdecimal():
+        raise LabError(f"LAB_MEMORY={text} is no number of MiB: say 512 or more")
+    return int(text)
+
+
 def quick() -> bool:
     """Whether machines run at the processor's own speed here."""
     return accelerated(Path("/proc/cpuinfo").read_text(), Path("/dev/kvm").exists())
@@ -64,6 +79,7 @@ class Domains(Boxed):
     group = "lab-libvirt"
     box_form = "libvirt"
     fence = "xvm"
+    fences: ClassVar[tuple[str, ...]] = ("xvm", "sbd", "lab", "none")
     room_words: ClassVar[tuple[str, ...]] = ("room_libvirt",)
     needed: ClassVar[dict[str, str]] = {
         **Boxed.needed,
@@ -82,11 +98,10 @@ class Domains(Boxed):
 
     def __init__(self, directory: str | Path = "") -> None:
         super().__init__(directory)
-        self.pace = float(os.environ.get("LAB_PACE") or (1.0 if quick() else EMULATED))
+        self.pace = _pace()
         self._known: dict[tuple[str, str], tuple[int, str]] = {}
 
     def open_room(self, count: int) -> None:
-        self._check_memory(count)
         super().open_room(count)
         key = next(Path("/usr/share").glob("**/vagrant-*/keys/vagrant"), None)
         if key is None:
@@ -97,20 +112,23 @@ class Domains(Boxed):
         words = _SSH.format(directory=self.directory) + "".join(hosts) + "Host client\n    HostName 10.77.9.253\n"
         (self.directory / "ssh.config").write_text(words)
 
-    def _check_memory(self, count: int) -> None:
+    def _check_memory(self, machines: int) -> None:
         found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
         free = int(found[1]) >> 10 if found else 0
-        if free < count * MEMORY:
-            raise LabError(f"{count} virtual machines take {count * MEMORY} MiB of memory, and {free} are left")
-
-    def check_space(self) -> None:
-        super().check_space()
-        existing = next(path for path in (self.directory, *self.directory.parents) if path.exists())
-        free, needed = shutil.disk_usage(existing).free >> 20, BOX + 2 * MACHINE
+        needed = machines * (_memory() + BESIDE)
         if free < needed:
-            raise LabError(
-                f"{existing} has {free} MiB left, and virtual machines need {needed}: name another --directory"
-            )
+            remedy = f"take fewer --nodes, or less than LAB_MEMORY={_memory()}, down to 512"
+            raise LabError(f"{machines} virtual machines take {needed} MiB of memory, and {free} are left: {remedy}")
+
+    def machines(self, count: int) -> int:
+        """How many there are with ``count`` nodes: the client may be one."""
+        client = self.settings().get("LAB_CLIENT") or os.environ.get("LAB_CLIENT") or "yes"
+        return count + (client == "yes")
+
+    def check_space(self, count: int) -> None:
+        machines = self.machines(count)
+        check_disk(self.directory, BOX + machines * MACHINE)
+        self._check_memory(machines)
 
     def tidy(self, room: Room) -> None:
         """Where it was exposed: libvirt's own bridge goes too, and the machine forwards as little as it did before."""
@@ -124,7 +142,7 @@ class Domains(Boxed):
     def settings(self) -> dict[str, str]:
         """An emulated client would take its time from the nodes: it is left out unless it is asked for."""
         own = {} if quick() else {"LAB_TOKEN": TOKEN, "LAB_CLIENT": "no"}
-        return {"LAB_BOXES": str(self.boxes()), **{name: os.environ.get(name, value) for name, value in own.items()}}
+        return {"LAB_BOXES": str(self.boxes()), **{name: os.environ.get(name) or value for name, value in own.items()}}
 
     def into(self, node: str) -> list[str]:
         return ["bash", str(CHECKOUT / "vagrant/machines/ssh.sh"), str(self.directory), node]

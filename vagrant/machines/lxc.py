@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import zlib
 from collections.abc import Callable
@@ -22,6 +23,7 @@ class Containers(Boxed):
     provider: ClassVar[str] = "lxc"
     usually: ClassVar[str] = "half a minute (some minutes more, once, for the box)"
     has = frozenset({"systemd", "freeze", "fence"})
+    fences: ClassVar[tuple[str, ...]] = ("lab", "none")
     room_words: ClassVar[tuple[str, ...]] = ("room_lxc",)
     group: ClassVar[str] = "lab-lxc"
     box_form: ClassVar[str] = "lxc"
@@ -43,13 +45,14 @@ class Containers(Boxed):
         return []
 
     def begin(self, count: int, say: Callable[[str], None]) -> None:
-        if not (self.boxes() / "koboshi-lab-lxc.box").exists():
+        if not (os.environ.get("LAB_BOX") or (self.boxes() / "koboshi-lab-lxc.box").exists()):
             say("there is no box for containers here yet: it is built now, once")
         super().begin(count, say)
 
     def open_room(self, count: int) -> None:
         super().open_room(count)
-        self._furnish()
+        if not os.environ.get("LAB_BOX"):
+            self._furnish()
 
     def _furnish(self) -> None:
         """Give Vagrant the box as if it had been added: its parts, unpacked once for all labs, are in the box store."""

@@ -22,11 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from vagrant.lab.beforehand import check_choices, check_disk, check_place
 from vagrant.lab.machines import CHECKOUT, Lab, LabError, check_count, provider_of
 from vagrant.lab.room import BRIDGES
 
 #: Seconds within which a room opens (it makes bridges and starts daemons), and within which it ends.
 OPENS, ENDS = 60.0, 15.0
+#: MiB that a lab needs in its directory for each node, beside a box.
+NODE_NEEDED = 100
 PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 NAMESPACES = ("--pid", "--fork", "--kill-child", "--mount", "--uts", "--ipc", "--mount-proc")
 
@@ -64,6 +67,8 @@ class Roomed(Lab):
     room_words: ClassVar[tuple[str, ...]] = ()
     #: The fence device that it has unless it is chosen (see cluster.sh).
     fence: ClassVar[str] = "lab"
+    #: Those that LAB_FENCE can choose among, that one first.
+    fences: ClassVar[tuple[str, ...]] = ("lab",)
 
     @property
     def fenced_by(self) -> str:
@@ -91,8 +96,10 @@ class Roomed(Lab):
     def check(self, count: int) -> None:
         """Raises :class:`LabError` when no lab of ``count`` nodes can be made here now."""
         check_count(count)
+        check_choices(self.provider, self.fences)
         for problem in self.missing():
             raise LabError(problem)
+        check_place(self.directory)
         there = provider_of(self.directory)
         if self.room() is not None:
             raise LabError(f"there is a lab in {self.directory} already: script/lab down ends it")
@@ -100,6 +107,10 @@ class Roomed(Lab):
             raise LabError(f"{self.directory} has what is left of a lab of {there}: script/lab down takes it away")
         if self.directory.exists() and not there and any(self.directory.iterdir()):
             raise LabError(f"{self.directory} is not empty and not a lab's: name another --directory")
+
+    def check_space(self, count: int) -> None:
+        """Raises :class:`LabError` when a lab of ``count`` nodes would not find room here."""
+        check_disk(self.directory, count * NODE_NEEDED)
 
     def open_room(self, count: int) -> None:
         """Start it and wait until the power switch answers. Raises :class:`LabError`; the caller ends the lab then."""
@@ -144,23 +155,27 @@ class Roomed(Lab):
 
         PID 1 ends last of all, when everything in its namespaces has. Raises :class:`LabError`.
         """
+        last = -1
         with suppress(LabError, ProcessLookupError):
             last = os.pidfd_open(self.inner(room.pid))
-            try:
+        try:
+            with suppress(ProcessLookupError):
                 os.kill(room.pid, signal.SIGKILL)
-                if not select.select([last], [], [], ENDS)[0]:
-                    raise LabError(f"process {room.pid} of the lab in {self.directory} does not end")
-            finally:
+            end = time.monotonic() + ENDS
+            if last >= 0 and not select.select([last], [], [], ENDS)[0]:
+                raise self._endless(room)
+        finally:
+            if last >= 0:
                 os.close(last)
-        with suppress(ProcessLookupError):
-            os.kill(room.pid, signal.SIGKILL)
-        end = time.monotonic() + ENDS
         while room.lives:
             if time.monotonic() > end:
-                raise LabError(f"process {room.pid} of the lab in {self.directory} does not end")
+                raise self._endless(room)
             time.sleep(0.02)
         with suppress(ChildProcessError):
             os.waitpid(room.pid, 0)
+
+    def _endless(self, room: Room) -> LabError:
+        return LabError(f"process {room.pid} of the lab in {self.directory}, or one below it, does not end")
 
     def tidy(self, room: Room) -> None:
         """Take away what the kernel keeps of a room that has ended: where it was exposed, its bridges."""
@@ -172,6 +187,8 @@ class Roomed(Lab):
         """Take the directory of a lab that ended away; never anything else."""
         if provider_of(self.directory) or (self.directory / "room.log").exists():
             shutil.rmtree(self.directory, ignore_errors=True)
+            if self.directory.exists() and os.geteuid() != 0:
+                raise LabError(f"{self.directory} cannot be taken away: it needs root, so run it as root")
 
     # -- inside --------------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ NEEDED = {
     "crm": "crmsh",
     "apache2": "apache2",
     "nginx": "nginx-light",
+    "curl": "curl",
 }
 #: Seconds within which the nodes are there after the room has opened.
 THERE = 30.0
@@ -48,6 +49,7 @@ class Namespaces(Roomed):
 
     def begin(self, count: int, say: Callable[[str], None]) -> None:
         self.check(count)
+        self.check_space(count)
         if self.exposed:
             raise LabError("namespaces have a network of their own only: leave --expose out, or take another provider")
         say(f"{count} nodes are switched on")
@@ -56,7 +58,7 @@ class Namespaces(Roomed):
             end = time.monotonic() + THERE
             while any(self.ask(f"pid {node}") == "0" for node in self.nodes):
                 if time.monotonic() > end:
-                    raise LabError("the nodes did not start; script/lab logs shows what they said")
+                    raise LabError(self.with_last_words("the nodes did not start"))
                 time.sleep(0.02)
         except BaseException:
             self.end()

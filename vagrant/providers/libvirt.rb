@@ -12,7 +12,7 @@ module Lab
   def self.libvirt(machine, name, _number)
     machine.vm.provider :libvirt do |domain, override|
       override.vm.guest = :debian # finding that out by itself takes Vagrant a score of commands in the machine
-      override.vm.box_url = "file://#{box('libvirt')}" if chosen("LAB_BOX").empty?
+      give_box(override, "libvirt")
       libvirt_hardware(domain, name)
       libvirt_networks(domain, override, name)
     end
@@ -49,14 +49,15 @@ module Lab
     domain.management_network_address = "10.77.9.0/24"
     domain.management_network_mode = "none"
     domain.management_network_mac = mac(9, name)
-    override.vm.hostname = nil if libvirt_room?
     %w[a b].each_with_index do |letter, ring|
       card = { ip: address(ring, name), netmask: "255.255.255.0", mac: mac(ring, name) }
       if libvirt_room?
-        override.vm.network :public_network, **card, auto_config: false, dev: "br-#{letter}", mode: "bridge", type: "bridge"
+        override.vm.network :public_network, **card, auto_config: false, dev: "br-#{letter}", mode: "bridge",
+                                             type: "bridge"
       else
         override.vm.network :private_network, **card, libvirt__network_name: "lab-#{letter}",
-                            libvirt__host_ip: "10.77.#{ring}.254", libvirt__dhcp_enabled: false, libvirt__forward_mode: "none"
+                                              libvirt__host_ip: "10.77.#{ring}.254", libvirt__dhcp_enabled: false,
+                                              libvirt__forward_mode: "none"
       end
     end
   end
@@ -67,7 +68,8 @@ module Lab
     words = ["hostname #{name}", "echo #{name} >/etc/hostname"]
     [1, 2].each do |card|
       words << "printf '[Match]\\nName=eth#{card}\\n[Network]\\nAddress=#{address(card - 1, name)}/24\\n" \
-               "ConfigureWithoutCarrier=yes\\nLinkLocalAddressing=no\\nIPv6AcceptRA=no\\n' >/etc/systemd/network/50-ring#{card}.network"
+               "ConfigureWithoutCarrier=yes\\nLinkLocalAddressing=no\\nIPv6AcceptRA=no\\n' " \
+               ">/etc/systemd/network/50-ring#{card}.network"
     end
     words << "networkctl reload"
     key = "#{ENV['LAB_ROOM']}/fence_xvm.key"

@@ -3,7 +3,7 @@
 module Lab
   def self.lxc(machine, name, _number)
     machine.vm.provider :lxc do |container, override|
-      override.vm.box_url = "file://#{box('lxc')}" unless ENV["LAB_ROOM"]
+      give_box(override, "lxc") unless ENV["LAB_ROOM"] && chosen("LAB_BOX").empty? # the room has it in the box store
       override.vm.network :forwarded_port, guest: 22, host: 2222, id: "ssh", disabled: true
       container.container_name = :machine
       container.backingstore = "dir"

@@ -2,7 +2,7 @@
 # Gives a lab's cluster its configuration, once, on one node: fencing, and two services with an address each, as
 # "koboshi scaffold pacemaker" prints them.
 # usage: cluster.sh KOBOSHI
-# $LAB_FENCE: the fence device, lab (standard), xvm, sbd or none; $LAB_SERVERS: "apache nginx"
+# $LAB_FENCE: the fence device, lab (standard), xvm, sbd (on the disk $LAB_SBD) or none; $LAB_SERVERS: "apache nginx"
 set -eu
 koboshi=$1
 root=/srv/lab
@@ -16,7 +16,8 @@ fencing() {
     xvm) echo "primitive fence stonith:fence_xvm op monitor interval=60s timeout=60s" ;;
     sbd)
         echo "property stonith-timeout=180s" # the node that is fenced has msgwait to obey, and agents can be slow
-        echo "primitive fence stonith:fence_sbd params devices=${LAB_SBD:-/dev/vdb} op monitor interval=120s timeout=60s"
+        echo "primitive fence stonith:fence_sbd params devices=${LAB_SBD:?the disk that the nodes share}" \
+            "op monitor interval=120s timeout=60s"
         ;;
     none) ;;
     *) echo "cluster.sh: LAB_FENCE=$LAB_FENCE is none of lab, xvm, sbd, none" >&2 && exit 2 ;;

@@ -3,6 +3,7 @@
 # beside this script, corosync, Pacemaker, all as systemd's units. The last node gives the cluster its configuration.
 # Once a machine is a node, this installs koboshi anew and restarts it: a rolling upgrade, node by node.
 # usage: LAB_NODES="node1 node2" LAB_FENCE=lab|xvm|sbd|none machine.sh
+# $LAB_SBD: the disk that the nodes share, where they fence by it; empty: the machine's second one.
 # $LAB_SERVERS: services ("apache nginx"), $LAB_CONFIGURE: yes or no, $LAB_TOKEN: ms; empty: what suits the machine.
 set -eu
 here=$(cd -- "$(dirname -- "$0")" && pwd -P)
@@ -45,7 +46,8 @@ suit_the_machine() {
 
 # A disk that all nodes share, and a watchdog of the kernel's; the first node prepares the disk, the others wait for it.
 self_fencing() {
-    device=${LAB_SBD:-/dev/vdb}
+    for device in ${LAB_SBD:-/dev/vdb /dev/sdb}; do [ ! -b "$device" ] || break; done # virtio, or SATA
+    export LAB_SBD="$device"
     echo softdog >/etc/modules-load.d/lab.conf
     modprobe softdog
     if [ "$(hostname)" = "${LAB_NODES%% *}" ]; then sbd -d "$device" -4 20 -1 10 create; fi
