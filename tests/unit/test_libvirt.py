@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from vagrant.lab.drill import drill
 from vagrant.lab.machines import Done, LabError
 from vagrant.lab.scenario import every
 from vagrant.machines.libvirt import TOKEN, Domains, accelerated
@@ -152,6 +153,8 @@ def test_scenarios_about_a_deaf_fence_device_are_for_one_that_can_be_made_deaf(
     (tmp_path / "lab.json").write_text(json.dumps(room))
     assert not lost.suits(Domains(tmp_path))
     assert Domains(tmp_path).environment()["LAB_FENCE"] == "sbd"
+    with pytest.raises(LabError, match="a lab made without LAB_FENCE has one"):
+        drill(Domains(tmp_path), "fencing_lost", print)
 
 
 def test_each_package_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

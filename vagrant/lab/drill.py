@@ -42,9 +42,17 @@ def drill(lab: Lab, name: str, say: Callable[[str], None]) -> int:
     if name not in known:
         raise LabError(f"there is no scenario {name}; there are {', '.join(known)}")
     if not known[name].suits(lab):
-        wanted = ", ".join(sorted(known[name].needs - lab.abilities))
-        raise LabError(f"{name} needs machines that have {wanted}, and {lab.provider} has not: try --provider libvirt")
+        raise LabError(_unsuited(lab, known[name]))
     return _played(lab, known[name], say)
+
+
+def _unsuited(lab: Lab, scenario: Scenario) -> str:
+    """Why it is not played there, and what helps."""
+    wanted = scenario.needs - lab.abilities
+    if wanted <= lab.has:
+        return f"{scenario.name} needs a fence device that can be made deaf: a lab made without LAB_FENCE has one"
+    words = ", ".join(sorted(wanted))
+    return f"{scenario.name} needs machines that have {words}, and {lab.provider} has not: try --provider libvirt"
 
 
 def _played(lab: Lab, scenario: Scenario, say: Callable[[str], None]) -> int:
