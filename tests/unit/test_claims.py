@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+from tests.waiting import eventually
 from vagrant.lab import claims
 from vagrant.lab.answers import Answer, Client
 from vagrant.lab.claims import View, read
@@ -109,3 +111,37 @@ def test_what_the_lab_itself_fails_at_is_told_as_the_scenarios_failure(tmp_path:
     seen = view(tmp_path, who=["node1"] * 9)
     with pytest.raises(Untrue, match=r"1-switched.txt:2: switch off node9\n    .*there is no lab"):
         play(parse(path), seen)
+
+
+def test_two_that_look_at_the_client_at_once_see_each_answer_once(tmp_path: Path) -> None:
+    """Who plays a drill, and who tells it."""
+    client = Client.__new__(Client)
+    client._log, client._read, client._answers, client._turn = tmp_path / "log", 0, [], threading.Lock()
+    client._log.touch()
+    most, over = 400, threading.Event()
+    shrunk: list[int] = []
+
+    def look() -> None:
+        seen = 0
+        while not over.is_set():
+            now = len(client.answers())
+            if now < seen:
+                shrunk.append(now)
+            seen = now
+
+    lookers = [threading.Thread(target=look, daemon=True) for _ in range(2)]
+    for looker in lookers:
+        looker.start()
+    try:
+        with client._log.open("a", buffering=1) as log:
+            for number in range(most):
+                log.write(f"{number}.0 0.1 web good node1\n")
+                if number % 20 == 0:
+                    over.wait(0.002)
+        eventually(lambda: len(client.answers()) >= most, what="all answers")
+    finally:
+        over.set()
+        for looker in lookers:
+            looker.join()
+    assert len(client.answers()) == most
+    assert not shrunk

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,7 @@ class Client:
             )  # fmt: skip
         self._read = 0
         self._answers: list[Answer] = []
+        self._turn = threading.Lock()  # who tells a drill looks at it beside who plays it
 
     def end(self) -> None:
         """Ask no more."""
@@ -64,8 +66,9 @@ class Client:
 
     def answers(self, service: str = "", since: float = 0.0) -> list[Answer]:
         """All that were asked ``since``, in the order of asking."""
-        self._catch_up()
-        return [each for each in self._answers if each.asked >= since and service in ("", each.service)]
+        with self._turn:
+            self._catch_up()
+            return [each for each in self._answers if each.asked >= since and service in ("", each.service)]
 
     def _catch_up(self) -> None:
         with self._log.open("rb") as log:
