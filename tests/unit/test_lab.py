@@ -190,11 +190,12 @@ def test_a_disk_that_is_too_full_is_refused(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize("lives", [True, False])
 def test_somebody_who_is_not_root_is_told_so_in_one_line(lives: bool) -> None:
     """The lab is root's; its room's first process is a stand-in, which is not this somebody's to signal."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}  # root's files, too
 
     def as_nobody(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            words, cwd=ROOT, user=65534, group=65534, extra_groups=[], stdin=subprocess.DEVNULL, text=True, timeout=60,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+            words, cwd=ROOT, user=65534, group=65534, extra_groups=[], env=env, stdin=subprocess.DEVNULL, text=True,
+            timeout=60, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
 
     with tempfile.TemporaryDirectory() as place:
