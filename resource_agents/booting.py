@@ -152,6 +152,7 @@ class Boot:
 
 
 def remember(main: Process, remembered: Remembered | None, grouped: bool) -> Remembered:
+    """What has to be known of it later: ``main``, and of what was ``remembered`` before that which is still true."""
     semaphores = remembered.semaphores if remembered else ()
     return Remembered(main.identity, main.sid if main.sid == main.pid else 0, grouped, semaphores)
 
@@ -170,6 +171,7 @@ def _thief(server: Server, kept: Remembered, group: Cgroup | None) -> Process | 
 
 
 def taken(server: Server, thief: Process, words: str, proof: str) -> Fault:
+    """The fault that ``thief`` holds an address of the server's; ``words`` begin the reason."""
     who = describe(thief)
     where = ", ".join(str(address) for address in layout_of(server).addresses)
     advice = f"end {who} or move it to another port"

@@ -56,9 +56,8 @@ def by_hand(lab: Lab, words: Sequence[str], prepare: Callable[[Lab, int], None],
 def _to_its_end(words: Sequence[str], environment: dict[str, str]) -> int:
     """Run a program with this terminal, which interrupts the program as well; its exit status, once it has ended."""
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {
-        number: signal.signal(number, _unmoved) for number in signals
-    }  # not ignored: the program would inherit that
+    # Not ignored: the program would inherit that.
+    before = {number: signal.signal(number, _unmoved) for number in signals}
     try:
         return subprocess.Popen(words, env=environment, cwd="/").wait()
     finally:
