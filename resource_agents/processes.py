@@ -117,6 +117,15 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def handles(pid: int, number: int) -> bool:
+    """Whether the process has a handler for this signal (proc(5), SigCgt): without one it would be lost, or deadly."""
+    with suppress(OSError, ValueError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
+
+
 def open_pidfd(identity: Identity) -> int | None:
     """A pidfd of exactly this process; None when it is gone. The caller closes it."""
     try:

@@ -12,9 +12,8 @@ import re
 import signal
 import time
 from contextlib import suppress
-from pathlib import Path
 
-from resource_agents.processes import Process, send
+from resource_agents.processes import Process, handles, send
 
 #: Longest wait for the beginning of a dump, and for all of it, in seconds: a JVM that does little but collect garbage
 #: writes one part of it between two collections.
@@ -24,15 +23,6 @@ _BEGIN = b"Full thread dump"
 
 #: What HotSpot writes last: the heap, and of that the metaspace.
 _END = re.compile(rb"JNI global ref[\s\S]*\n ?Metaspace +used .*\n")
-
-
-def handles(pid: int, number: int) -> bool:
-    """Whether the process has a handler for this signal."""
-    with suppress(OSError, ValueError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("SigCgt:"):
-                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
-    return False
 
 
 def ask(process: Process, log: str, seconds: float) -> bool:

@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from children import become_subreaper, call, end_all
@@ -161,6 +161,7 @@ class Count:
     passed: int = 0
     failed: int = 0
     skipped: int = 0
+    broken: list[str] = field(default_factory=list)  # tests, by name, each with why
 
     def add(self, step: Step, problem: str, scratch: str) -> None:
         """Count the step's tests where it has some, else the step itself."""
@@ -175,10 +176,17 @@ class Count:
             self.passed += int(suite.get("tests", 0)) - broken - skipped
             self.failed += broken
             self.skipped += skipped
+            self.broken += [_named(case, why) for case in suite for why in (*case.iter("failure"), *case.iter("error"))]
         elif not problem:
             self.passed += 1
         if problem and not broken:
             self.failed += 1
+
+
+def _named(case: ElementTree.Element, why: ElementTree.Element) -> str:
+    """A failed test in one line: its name, and the first line of why."""
+    reason = (why.get("message") or "").partition("\n")[0]
+    return f"{case.get('classname')}::{case.get('name')}: {reason[:200]}"
 
 
 def check(chosen: list[Step], scratch: str) -> bool:
@@ -197,7 +205,7 @@ def check(chosen: list[Step], scratch: str) -> bool:
         count.add(step, problem, scratch)
         print(f"== {step.title}: {'FAILED, ' + problem if problem else 'passed'} ({took:.1f} s)", flush=True)
         lines.append(f"{took:8.1f} s  {'FAILED  ' if problem else 'passed  '}  {step.title}")
-    print("\n" + "\n".join(lines))
+    print("\n" + "\n".join(lines + [f"{'':>8}    FAILED    {each}" for each in count.broken]))
     print(
         f"{count.passed} passed, {count.failed} failed, {count.skipped} skipped in {time.monotonic() - began:.0f} s",
         flush=True,

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from ocf.programs import run
+from resource_agents.checking import reload
 from resource_agents.families import find_main
+from resource_agents.patience import Patience
 from resource_agents.processes import alive, children, look
 from tests.lighttpd_server import LighttpdServer
 from tests.ports import free_port
-from tests.waiting import eventually
+from tests.waiting import LONG, eventually
 
 pytestmark = pytest.mark.live
 
@@ -77,8 +79,7 @@ def test_a_sibling_with_a_longer_configuration_name_is_somebody_else(tmp_path: P
 
 def test_a_reload_keeps_the_process_and_serves_on(lighttpd: LighttpdServer) -> None:
     main = lighttpd.up()
-    assert lighttpd.make().reloads_with == signal.SIGUSR1
-    os.kill(main.pid, signal.SIGUSR1)
+    assert reload(lighttpd.make(), None, Patience(LONG)) is None
     eventually(lambda: any("SIGUSR1" in line or "graceful" in line for line in lighttpd.lines()), what="the reload")
     eventually(lambda: lighttpd.holders() == {main.pid}, what="the listener after the reload")
     assert alive(main.identity)

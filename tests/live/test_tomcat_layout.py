@@ -18,7 +18,7 @@ from resource_agents import tomcat_dump
 from resource_agents.booting import health
 from resource_agents.layouts import ConfigurationUnreadable
 from resource_agents.listeners import listening, on
-from resource_agents.processes import Process, alive, children, look
+from resource_agents.processes import Process, alive, children, handles, look
 from tests.tomcat_server import DAEMON_JAR, HOME, TomcatServer
 from tests.waiting import LONG, eventually
 
@@ -123,7 +123,7 @@ def test_a_jvm_that_left_its_signals_to_the_system_is_not_killed_by_a_dump(tmp_p
     tomcat = TomcatServer(tmp_path, java_opts="-Xrs")
     try:
         main = tomcat.up()
-        assert not tomcat_dump.handles(main.pid, signal.SIGQUIT)
+        assert not handles(main.pid, signal.SIGQUIT)
         tomcat.make().before_kill(main, LONG)
         assert alive(main.identity)
     finally:

@@ -122,6 +122,26 @@ def test_a_wrong_word_is_refused_with_the_right_ones() -> None:
     assert refused.status == 2 and "--only STEP" in refused.output
 
 
+def test_what_failed_is_named_again_at_the_end(tmp_path: Path) -> None:
+    (tmp_path / "live.xml").write_text(
+        '<testsuites><testsuite tests="3" failures="1" errors="1" skipped="0"><testcase classname="a" name="good"/>'
+        '<testcase classname="a" name="bad"><failure message="too late&#10;more">...</failure></testcase>'
+        '<testcase classname="b" name="worse"><error message="no server"/></testcase></testsuite></testsuites>'
+    )
+    program = (
+        "import sys; sys.path.insert(0, 'script'); import checks\n"
+        "step = checks.Step('live', 'live tests', (('false',),), 60)\n"
+        f"assert not checks.check([step], {str(tmp_path)!r})"
+    )
+    said = shell(sys.executable, "-c", program)
+    assert said.ok, said.output
+    assert [line.split("FAILED    ")[-1] for line in said.output.splitlines()[-3:-1]] == [
+        "a::bad: too late",
+        "b::worse: no server",
+    ]
+    assert said.output.splitlines()[-1].startswith("1 passed, 2 failed, 0 skipped")
+
+
 def test_what_a_step_leaves_running_is_ended(tmp_path: Path) -> None:
     """``script/children.py``, with a daemon that detached itself from its parent and its session."""
     mark = tmp_path / "daemon"
