@@ -36,6 +36,9 @@ class Thresholds:
     listener_lost_after: float = _number(
         3.0, "s", 0, "time that a listener which was there may be missing before the server is restarted; 0 = never"
     )
+    address_lost_after: float = _number(
+        1.0, "s", 0, "time that an address it listens on may be missing here before the cluster gets it; 0 = never"
+    )
     link_lost_after: float = _number(
         5.0, "s", 0, "time without a carrier on the interface of its address before the cluster gets it; 0 = never"
     )

@@ -23,6 +23,7 @@ from cluster_glue.recovery.probing import Probing
 from cluster_glue.recovery.sensors.doubt import Doubt
 from cluster_glue.recovery.watch import Watch
 from ocf.faults import Kind
+from resource_agents.http import Answer
 from tests.socket_watch import watched
 from tests.waiting import LONG
 
@@ -138,6 +139,29 @@ def asked(folder: Path) -> None:
         probing.end()
         return next(event for event in posted if isinstance(event, Failed))
 
+    async def coming_back(watch: Watch) -> None:
+        """Whoever leaves a missing address to the cluster hears nothing of the probes that fail meanwhile."""
+        asked: list[None] = []
+        probing = Probing(watch, Doubt(), lambda _: None, lambda _, e: posted.append(e), lambda *_: None, same)
+        ask = probing._ask
+
+        async def counted() -> Answer:
+            asked.append(None)
+            return await ask()
+
+        probing._ask = counted  # type: ignore[method-assign]
+        probing.begin()
+        for there in (True, False, True):
+            subprocess.run(["ip", "addr", "add" if there else "del", "10.9.9.3/32", "dev", "lo"], check=True)
+            before, told = len(asked), len(posted)
+            async with asyncio.timeout(LONG):
+                while (len(posted) == told) if there else (len(asked) < before + 4):
+                    probing.suspect()
+                    await asyncio.sleep(0.05)
+            assert probing.failing is not there
+        probing.end()
+        assert all(isinstance(event, Answered) for event in posted), posted
+
     with watched(folder) as web, ThreadingHTTPServer(("", 8999), SimpleHTTPRequestHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         web.values["statusurl"] = "http://10.9.9.3:8999/"
@@ -150,6 +174,11 @@ def asked(folder: Path) -> None:
             assert (event.fault.kind is Kind.HOST) is not there, event
             assert (event.fault.cause == "service-address-missing") is not there
             assert not event.hard
+        limits = replace(web.watch.config.thresholds, address_lost_after=0)
+        policy = replace(web.watch.config.policy, on_exhausted="failover")
+        web.watch.config = replace(web.watch.config, policy=policy, thresholds=limits)
+        posted.clear()
+        asyncio.run(coming_back(web.watch))
         server.shutdown()
 
 

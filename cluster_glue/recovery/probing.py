@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,7 @@ class Probing:
         self._task: asyncio.Task[None] | None = None
         self._void = False
         self._bad_since: float | None = None
+        self._away_since: float | None = None
         self._host = ""  # where the latest check asked
         self._ours: set[str] = set()  # addresses that this machine had when the server answered there
 
@@ -99,12 +101,14 @@ class Probing:
             self.asked_at = None
             if answer.verdict is Verdict.REFUSED:
                 event = to_event(answer, port_empty=self._port_empty())
-            if isinstance(event, Failed) and policy.on_exhausted == "failover" and self._gone():
+            away = isinstance(event, Failed) and policy.on_exhausted == "failover" and self._gone()
+            self._away_since = (self._away_since or loop.time()) if away else None
+            if away:
                 event = Failed(gone_away(self._host))  # where somebody else can take it, no restart is tried
             event = self._doubt.judge(event, Asked(due, began, loop.time(), policy.probe_timeout))
             self._say_void(event)
             self.failing = isinstance(event, Failed) and event.fault.kind is not Kind.OURS
-            if not self._left_to_its_watchdog(loop.time()):
+            if not self._left_to_others(loop.time()):
                 self._post(self._watch.name, await self._examine(self._watch, await self._examined(event)))
             wait = policy.retry_interval if isinstance(event, Failed) else policy.probe_interval
 
@@ -128,12 +132,17 @@ class Probing:
         """
         return self._host in self._ours and not has(self._host)
 
-    def _left_to_its_watchdog(self, now: float) -> bool:
-        """Whether the server's own watchdog still has time to mend what the latest probe found."""
+    def _left_to_others(self, now: float) -> bool:
+        """Whether somebody else still has time to mend what the latest probe found.
+
+        Its own watchdog a server that fails, and who manages the machine's addresses one that is missing.
+        """
         if not self.failing:
             self._bad_since = None
             return False
         self._bad_since = self._bad_since or now
+        if self._away_since is not None:
+            return now - self._away_since < (self._watch.config.thresholds.address_lost_after or math.inf)
         return now - self._bad_since < self._watch.server.grace
 
     async def _examined(self, event: Answered | Failed) -> Answered | Failed:

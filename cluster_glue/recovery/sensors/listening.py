@@ -15,7 +15,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from cluster_glue.recovery.sensors.conditions import Reading
+from cluster_glue.recovery.sensors.conditions import HOLD, Reading
 from cluster_glue.recovery.sensors.holders import Holder, Holders, descends, every_pid, introduce
 from cluster_glue.recovery.sensors.links import Links
 from cluster_glue.recovery.thresholds import Thresholds
@@ -28,9 +28,6 @@ from resource_agents.server import Server
 
 #: Seconds that a listener may be on its way after a start, or a socket be passed on in a reload.
 PATIENCE = 5.0
-
-#: Seconds that an address may be on its way from one interface to another.
-AWAY = 1.0
 
 #: Children that are looked at for sockets; workers of one server hold the same ones.
 SOME = 8
@@ -84,12 +81,13 @@ class Listening:
         listened = sorted(hosts & {address.host for address in self._seen})
         gone = [host for host in listened if not has(host)]
         for host in gone:
-            yield Reading(f"service-address-missing {host}", 1, 1, 1, gone_away(host), patience=0.0, hold=AWAY)
+            yield _lasting("service-address-missing", host, gone_away(host), limits.address_lost_after)
         if limits.link_lost_after:
             cut = {host: name for host in listened if host not in gone and (name := self._links.down(host))}
             reached = any(host not in cut and not _is_loopback(host) and has(host) for host in hosts)
             for host, name in cut.items():
-                yield _cut(host, name, limits.link_lost_after, handed_over=self._links.had(name) and not reached)
+                counts = self._links.had(name) and not reached
+                yield _lasting("link-lost", host, _cut(host, name), limits.link_lost_after, counts)
 
     def _strange(self, inode: int, holders: dict[int, Holder]) -> bool:
         """Whether somebody else's process has this socket. Asked once for each: it does not change hands unseen."""
@@ -151,12 +149,16 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _cut(host: str, name: str, after: float, handed_over: bool) -> Reading:
-    """Without ``handed_over`` it is said, and no more: it never had a carrier here, or is reached by another way."""
+def _lasting(cause: str, host: str, fault: Fault, after: float, counts: bool = True) -> Reading:
+    """What is handed over when it has lasted ``after`` seconds; when it does not count (or 0), said and no more."""
+    error = 1 if counts and after else math.inf
+    return Reading(f"{cause} {host}", 1, 1, error, fault, patience=0.0, hold=after or HOLD)
+
+
+def _cut(host: str, name: str) -> Fault:
     words = f"the interface {name} that has its address {host} is connected to nothing"
     advice = "look at the cable, and at the port of the switch"
-    fault = Fault("link-lost", Kind.HOST, words, f"/sys/class/net/{name}/carrier is 0", advice)
-    return Reading(f"link-lost {host}", 1, 1, 1 if handed_over else math.inf, fault, patience=0.0, hold=after)
+    return Fault("link-lost", Kind.HOST, words, f"/sys/class/net/{name}/carrier is 0", advice)
 
 
 def gone_away(host: str) -> Fault:
