@@ -204,7 +204,7 @@ def check(chosen: list[Step], scratch: str) -> bool:
         took = time.monotonic() - at
         count.add(step, problem, scratch)
         print(f"== {step.title}: {'FAILED, ' + problem if problem else 'passed'} ({took:.1f} s)", flush=True)
-        lines.append(f"{took:8.1f} s  {'FAILED  ' if problem else 'passed  '}  {step.title}")
+        lines.append(f"{took:8.1f} s  {f'FAILED    {step.title}: {problem}' if problem else f'passed    {step.title}'}")
     print("\n" + "\n".join(lines + [f"{'':>8}    FAILED    {each}" for each in count.broken]))
     print(
         f"{count.passed} passed, {count.failed} failed, {count.skipped} skipped in {time.monotonic() - began:.0f} s",

@@ -21,7 +21,7 @@ from cluster_glue.ocf_check.agent import Subject
 from cluster_glue.ocf_check.command import OUR_DAEMON
 from cluster_glue.ocf_check.execd import Ran
 from ocf.programs import PLAIN_ENVIRONMENT, Finished, run
-from resource_agents.processes import Identity, Process, alive, look, send
+from resource_agents.processes import Identity, Process, alive, everyone, look, send
 from tests.ports import free_port
 from tests.servers import apache_instance, command_instance, nginx_instance
 from tests.stand_ins.sunone.install import install as install_sunone
@@ -227,9 +227,21 @@ class Node:
             return None if process is None or process.dead else process
         return None
 
+    def roused(self) -> list[Identity]:
+        """Every daemon that an action roused for this node, also one that is still on its way."""
+        place, found = f"KOBOSHI_RUNTIME_DIR={self.runtime}".encode(), []
+        for process in everyone():
+            with suppress(OSError):
+                here = place in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+                if here and "--under-cluster" in process.argv:
+                    found.append(process.identity)
+        return found
+
     def close(self) -> None:
-        if self.daemon is not None:
-            send(self.daemon, signal.SIGKILL)
+        daemons = self.roused()
+        for daemon in daemons:
+            send(daemon, signal.SIGKILL)
+        eventually(lambda: not any(alive(daemon) for daemon in daemons), what="the end of all daemons")
         self.act("stop")
 
 

@@ -102,6 +102,17 @@ def test_a_start_does_not_wait_for_a_daemon_that_sleeps(web: Node, tmp_path: Pat
     assert watched(web)["restarts"] == 1
 
 
+def test_a_daemon_that_is_still_on_its_way_is_not_left_behind_by_these_tests(tmp_path: Path) -> None:
+    gate, slow = tmp_path / "gate", tmp_path / "koboshi"
+    slow.write_text(f'#!/bin/sh\nwhile [ ! -e {gate} ]; do sleep 0.05; done\nexec {KOBOSHI} "$@"\n')
+    slow.chmod(0o755)
+    with node("lighttpd", KOBOSHI_COMMAND=str(slow)) as here:
+        started(here)
+        (roused,) = here.roused()
+        assert here.daemon is None
+    assert not alive(roused)
+
+
 def test_a_daemon_that_died_is_roused_by_the_next_monitor_and_goes_on_with_its_budget(web: Node) -> None:
     first = in_care(web)
     kill_main(web, first)
