@@ -3,17 +3,21 @@
 import asyncio
 import os
 import socket
+import threading
 import time
 
 import pytest
 
 from cluster_glue.recovery.model import Answered, Failed
+from cluster_glue.recovery.sensors import names
 from cluster_glue.recovery.sensors.probe import ask, to_event
 from ocf.faults import Kind
 from resource_agents.http import Answer, Verdict
+from resource_agents.http_target import Endpoint, Target
 from resource_agents.layouts import Request
 from tests.ports import free_port
 from tests.scripted import hang, say, scripted
+from tests.waiting import LONG
 
 GOOD = say(b"HTTP/1.1 200 OK\r\n\r\n")
 
@@ -40,6 +44,36 @@ def test_hanging_targets_do_not_disturb_each_other() -> None:
         before = descriptors()
         asyncio.run(main(good, f"http://127.0.0.1:{silent.getsockname()[1]}"))
         assert descriptors() <= before + 5  # the scripted server's own connections may linger
+
+
+def test_name_servers_that_do_not_answer_delay_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each probe of a name would keep a thread for tens of seconds; there is one for all, and none of asyncio's own."""
+    asked, answered = [], threading.Event()
+
+    def resolve(target: Target) -> list[Endpoint]:
+        asked.append(target.host)
+        assert answered.wait(LONG)
+        return [(socket.AF_INET, ("127.0.0.1", target.port))]
+
+    async def main(url: str) -> None:
+        for _ in range(3):
+            late = await asyncio.gather(*(ask(Request(url), connect_timeout=0.01, timeout=0.01) for _ in range(20)))
+            assert {answer.verdict for answer in late} == {Verdict.OURS}
+            assert "the resolver did not answer in time" in late[0].detail
+        async with asyncio.timeout(LONG):
+            assert await asyncio.to_thread(lambda: "at once") == "at once"
+        assert asked == ["web.invalid"]
+        waiting = asyncio.create_task(ask(Request(url), connect_timeout=LONG, timeout=LONG))
+        await asyncio.sleep(0)
+        answered.set()
+        assert (await waiting).verdict is Verdict.GOOD
+        assert asked == ["web.invalid"]
+        assert (await ask(Request(url), connect_timeout=LONG, timeout=LONG)).verdict is Verdict.GOOD
+        assert asked == ["web.invalid"] * 2
+
+    monkeypatch.setattr(names, "resolve", resolve)
+    with scripted(GOOD) as good:
+        asyncio.run(main(good.replace("127.0.0.1", "web.invalid")))
 
 
 def test_each_deadline_is_kept_among_many() -> None:

@@ -12,9 +12,10 @@ import os
 import socket
 
 from cluster_glue.recovery.model import Answered, Failed
+from cluster_glue.recovery.sensors import names
 from ocf.faults import Fault, Kind
 from resource_agents.http import judge
-from resource_agents.http_target import BadRequest, Endpoint, resolve
+from resource_agents.http_target import BadRequest, Endpoint
 from resource_agents.http_tls import TlsFailed
 from resource_agents.http_wire import Answer, Conversation, Verdict, begin
 from resource_agents.layouts import Exchange, Request
@@ -56,7 +57,7 @@ async def ask(check: Request | Exchange, *, connect_timeout: float, timeout: flo
     if endpoints is None:
         try:
             async with asyncio.timeout_at(began + timeout):
-                endpoints = await loop.run_in_executor(None, resolve, conversation.target)
+                endpoints = await names.find(conversation.target)
         except OSError as error:  # TimeoutError is one
             said = error.strerror or "the resolver did not answer in time"
             return Answer(Verdict.OURS, loop.time() - began, 0, f"{conversation.where} has no address: {said}")
