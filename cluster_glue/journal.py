@@ -38,7 +38,8 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 class Journal:
     """The writing side. ``on_loss(text)`` and ``on_back(lost)`` are called on the writer's thread, once each in turn.
 
-    ``keep`` is how many incidents stay, ``backlog`` how many entries wait in memory while nothing can be written.
+    Making it reads the disk; nothing else that its callers do has them wait for one. ``keep`` is how many incidents
+    stay, ``backlog`` how many entries wait in memory while nothing can be written.
     """
 
     def __init__(
@@ -62,6 +63,9 @@ class Journal:
         self._reported = 0
         self._failing = False
         self._database: Database | None = None
+        self._numbers: dict[str, int] = {}  # read once: whoever needs one later must not wait for a disk
+        with suppress(JournalUnreadable), Reader(path) as reader:
+            self._numbers = reader.last_numbers()
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._thread.start()
 
@@ -74,16 +78,14 @@ class Journal:
         with self._changed:
             self._waiting.append(entry)
             self._accepted += 1
+            self._numbers[entry.resource] = max(entry.incident, self._numbers.get(entry.resource, 0))
             self._drop_surplus()
             self._changed.notify_all()
 
     def last_incident(self, resource: str) -> int:
-        """The number of the latest incident of ``resource``, 0 when there is none or it cannot be read. Reads disk."""
-        try:
-            with Reader(self.path) as reader:
-                return reader.last_number(resource)
-        except JournalUnreadable:
-            return 0
+        """The number of the latest incident of ``resource``; 0 when there is none, or none could be read."""
+        with self._changed:
+            return self._numbers.get(resource, 0)
 
     @property
     def behind(self) -> bool:

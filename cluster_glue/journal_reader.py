@@ -130,10 +130,9 @@ class Reader:
             return None
         return self._incident(rows[0]), self._timeline(key)
 
-    def last_number(self, resource: str) -> int:
-        """The highest incident number of ``resource``; 0 when there is none."""
-        rows = self._rows("SELECT coalesce(max(number), 0) FROM incident WHERE resource = ?", [resource])
-        return int(rows[0][0])
+    def last_numbers(self) -> dict[str, int]:
+        """The highest incident number of each resource that has one."""
+        return dict(self._rows("SELECT resource, max(number) FROM incident GROUP BY resource", []))
 
     def _incident(self, row: tuple[Any, ...]) -> Incident:
         marks = ", ".join("?" for _ in ACTIONS)

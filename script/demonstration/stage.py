@@ -80,7 +80,7 @@ class Stage:
     def latest(self, resource: str) -> int:
         """The number of the latest incident of a resource; 0 before the first."""
         with suppress(JournalUnreadable), Reader(self.state / "journal.sqlite") as reader:
-            return reader.last_number(resource)
+            return reader.last_numbers().get(resource, 0)
         return 0
 
     def wait(self, condition: Callable[[], Any], within: float, what: str) -> Any:

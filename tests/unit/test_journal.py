@@ -163,7 +163,7 @@ def test_lists_are_the_latest_first_and_bounded(path: Path) -> None:
     with Reader(path) as reader:
         assert [one.number for one in reader.incidents("web1", 3)] == [10, 9, 8]
         assert reader.incidents("other") == []
-        assert reader.last_number("web1") == 10
+        assert reader.last_numbers() == {"web1": 10}
 
 
 def test_only_so_many_incidents_and_entries_are_kept(path: Path) -> None:
@@ -329,6 +329,21 @@ def test_reading_says_what_is_missing(tmp_path: Path) -> None:
         Reader(tmp_path / "journal.sqlite")
     with pytest.raises(JournalUnreadable, match="cannot be read"):
         Reader(tmp_path)
+
+
+def test_incidents_are_counted_on_while_nothing_can_be_written_or_read(tmp_path: Path) -> None:
+    path = tmp_path / "place" / "journal.sqlite"
+    path.parent.mkdir()
+    with journal(path) as before:
+        before.put(entry("fell", 0, 4))
+    lost = threading.Event()
+    opened = Journal(path, lambda _: lost.set(), lambda _: None)
+    path.parent.rename(tmp_path / "away")
+    path.parent.touch()
+    opened.put(entry("fell", 0, 5))
+    assert lost.wait(LONG)
+    assert opened.last_incident("web1") == 5
+    opened.close(0.0)
 
 
 def test_without_a_readable_journal_incidents_are_counted_from_one(path: Path) -> None:
