@@ -107,6 +107,11 @@ def address(folder: Path) -> None:
         web.sensor._well_until = float("inf")  # nothing but the kernel's word may lead to the next
         subprocess.run(["ip", "addr", "del", "10.9.9.3/32", "dev", "lo"], check=True)
         web.until(lambda: web.faults("service-address-missing"), "the fact")
+        apart = web.sensor.unreached("web")
+        assert apart is not None
+        assert apart.cause == "service-address-missing", "whatever it answers on this machine"
+        subprocess.run(["ip", "addr", "add", "10.9.9.3/32", "dev", "lo"], check=True)
+        assert web.sensor.unreached("web") is None
         assert listener.fileno() >= 0
 
 

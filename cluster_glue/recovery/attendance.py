@@ -234,9 +234,16 @@ class Sensors:
         return suspects | self._queues.filled | failing  # whose children are looked at now
 
     async def _examined(self, watch: Watch, event: Answered | Failed) -> Answered | Failed:
-        """A probe's event with its proven name; what the sockets of the machine explain is not the server's fault."""
+        """A probe's event with its proven name; what the sockets of the machine explain is not the server's fault.
+
+        A good answer to us is no recovery while nobody else can reach the server.
+        """
         event = await self._examine(watch, event)
-        if isinstance(event, Answered) or event.hard or event.fault.kind is not Kind.RESOURCE:
+        if isinstance(event, Answered):
+            known = watch.state.fault
+            apart = known is not None and known.kind is Kind.HOST and self._sockets.unreached(watch.name)
+            return Failed(apart) if apart else event
+        if event.hard or event.fault.kind is not Kind.RESOURCE:
             return event
         fault = self._sockets.blame(watch.name)
         return event if fault is None else Failed(fault)

@@ -122,6 +122,11 @@ class Sockets:
         """What explains, as things are, that this resource does not answer."""
         return self._blamed.get(name) or self._blamed.get("")
 
+    def unreached(self, name: str) -> Fault | None:
+        """What lets nobody reach this resource at this moment, although it answers a probe of ours."""
+        subject = self._subjects.get(name)
+        return None if subject is None else subject.unreached()
+
     # -- looks -------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:

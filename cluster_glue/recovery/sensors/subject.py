@@ -13,6 +13,7 @@ from cluster_glue.recovery.sensors.conditions import EASE, Board, Finding, Readi
 from cluster_glue.recovery.sensors.descriptors import task_limits, usage
 from cluster_glue.recovery.sensors.listening import Listening
 from cluster_glue.recovery.sensors.pressure import Pressure
+from ocf.faults import Fault
 from resource_agents.families import layout_of, members
 from resource_agents.layouts import Address
 from resource_agents.listeners import Listener, on
@@ -86,6 +87,17 @@ class Subject:
         found = self.board.judge(readings, seen.now, kept)
         self.status["conditions"] = self.board.levels()
         return found
+
+    def unreached(self) -> Fault | None:
+        """What holds at this moment, and lets nobody reach it, although it answers whoever asks on this machine.
+
+        Asks the kernel. Under a cluster only, as the readings.
+        """
+        config = self.watch.config
+        if self.elsewhere or config.policy.on_exhausted != "failover":
+            return None
+        readings = self.listening.left(self.watch.server, config.thresholds)
+        return next((one.fault for one in readings if one.value >= one.error), None)
 
     def _of_sockets(self, seen: Seen) -> Iterator[Reading]:
         if self.elsewhere:
