@@ -22,11 +22,17 @@ HOLDS = 2
 
 
 class StatusFiles:
-    """The status and lease files in one directory."""
+    """The status and lease files in one directory.
+
+    What was left there before renews nothing, however old it is: the saved state knows of an earlier daemon's leases.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._leases: dict[str, int] = {}
+        for path in directory.glob("*.lease"):
+            with suppress(OSError):
+                self._leases[path.stem] = path.stat().st_mtime_ns
         self._me = look(os.getpid())
 
     def show(self, watch: Watch, drain_wait: float = 0.0) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import threading
@@ -149,3 +150,14 @@ def test_a_good_answer_beside_a_mute_daemon_leaves_it_the_lease(tmp_path: Path) 
         assert files.renewal("web") is None, "what the cluster hears of is the cluster's to mend"
         assert act("monitor", tmp_path, values, 10.0, timeout=SHORT).condition == "running"
         assert files.renewal("web") == (10.0, SHORT)
+
+
+def test_a_renewal_that_was_left_for_an_earlier_daemon_renews_nothing(tmp_path: Path) -> None:
+    """It may be hours old, and the cluster in maintenance since."""
+    mandates.folder(tmp_path).mkdir()
+    for instance in ("web", "web.old"):
+        mandates.leave_lease(tmp_path, instance, 10.0, 20.0)
+    files = StatusFiles(mandates.folder(tmp_path))
+    assert files.renewal("web") is files.renewal("web.old") is None
+    os.utime(mandates.folder(tmp_path) / "web.lease", ns=(0, 1))
+    assert files.renewal("web") == (10.0, 20.0), "a new one, whatever the clock says"
