@@ -9,7 +9,7 @@ demonstration, the documentation. Prepares the checkout first (script/setup test
   --only STEP  this step alone (may be given several times); --list names them
   --lab PROVIDER
                nothing but the whole set of cluster scenarios, on machines of that kind: namespaces, lxc, libvirt (real
-               kernels; a quarter of an hour on a fast machine, an hour on a slow one); the report is left in
+               kernels; nearly two hours where two processors emulate them); the report is left in
                koboshi-lab-report.html
   --list       name the steps and end
 
