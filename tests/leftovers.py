@@ -73,7 +73,8 @@ def _rules() -> set[str]:
 
 def _files() -> set[str]:
     found = set()
-    for place in _PLACES:
+    for place in filter(os.path.exists, _PLACES):
+        found.add(f"file {place}")
         for folder, folders, names in os.walk(place):
             found |= {f"file {folder}/{name}" for name in (*folders, *names)}
     with os.scandir("/tmp") as entries:

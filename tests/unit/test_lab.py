@@ -19,6 +19,7 @@ from vagrant.lab.children import child
 from vagrant.lab.command import main
 from vagrant.lab.machines import LAST, Done, Lab, LabError
 from vagrant.lab.scenario import ScenarioError, every, parse
+from vagrant.machines.lxc import Containers
 from vagrant.machines.roomed import started
 from vagrant.namespaces.lab import Namespaces
 
@@ -30,10 +31,10 @@ def seen(*answers: tuple[float, bool, str]) -> list[Answer]:
     return [Answer(asked, asked + 0.01, "web", good, who) for asked, good, who in answers]
 
 
-def script_lab(*words: str) -> subprocess.CompletedProcess[str]:
+def script_lab(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """script/lab as a person runs it."""
     return subprocess.run(
-        [str(ROOT / "script" / "lab"), *words],
+        [str(ROOT / "script" / "lab"), *words], cwd=cwd,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False,
     )  # fmt: skip
 
@@ -214,6 +215,29 @@ def test_somebody_who_is_not_root_is_told_so_in_one_line(lives: bool) -> None:
         assert "run it as root" in said.stdout
         assert said.stdout.count("\n") == 1
         assert Path(place, "lab.json").exists()
+
+
+def test_a_place_is_named_from_where_the_command_was_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert f"there is no lab in {tmp_path}/mine:" in script_lab("--directory", "mine", "status", cwd=tmp_path).stdout
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LAB_BOXES", "boxes")
+    assert Containers(tmp_path).boxes() == tmp_path / "boxes"
+
+
+def test_a_lab_behind_a_link_is_ended_where_it_is(tmp_path: Path) -> None:
+    place, link = tmp_path / "place", tmp_path / "link"
+    place.mkdir()
+    link.symlink_to(place)
+    (place / "lab.json").write_text(json.dumps({"provider": "namespaces", "pid": 1, "start": "", "nodes": 2}))
+    assert Namespaces(link).end()
+    assert not place.exists()
+
+
+def test_what_cannot_be_taken_away_is_not_called_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lab.json").write_text(json.dumps({"provider": "namespaces", "pid": 1, "start": "", "nodes": 2}))
+    monkeypatch.setattr("vagrant.machines.roomed.shutil.rmtree", lambda *_, **__: None)
+    with pytest.raises(LabError, match=r"cannot be taken away: something in it is in use|it needs root"):
+        Namespaces(tmp_path).end()
 
 
 class Mute(Namespaces):

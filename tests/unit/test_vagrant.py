@@ -121,6 +121,21 @@ def test_what_a_machine_is_provisioned_with_is_words(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("provider", "fence"), [("", "xvm"), ("libvirt", "xvm"), ("lxc", "lab"), ("virtualbox", "sbd")]
+)
+def test_machines_are_fenced_by_what_their_provider_has(provider: str, fence: str, tmp_path: Path) -> None:
+    def fenced(**settings: str) -> str:
+        settings |= {"VAGRANT_DOTFILE_PATH": str(tmp_path)}
+        return str(ruby(tmp_path, "puts Lab.settings.to_json", **settings)["LAB_FENCE"])
+
+    assert fenced(VAGRANT_DEFAULT_PROVIDER=provider) == fence
+    if provider:
+        (tmp_path / "machines/node1" / provider).mkdir(parents=True)
+        (tmp_path / "machines/node1" / provider / "id").touch()
+        assert fenced() == fence, "as they were made, when they are provisioned again"
+
+
 def test_the_disk_by_which_virtualboxes_nodes_fence_is_made_once_and_given_to_each(tmp_path: Path) -> None:
     place = {"LAB_FENCE": "sbd", "VAGRANT_DOTFILE_PATH": str(tmp_path)}
     names = ("node1", "node2", "client")
@@ -171,7 +186,7 @@ def test_vagrant_accepts_its_file_for_each_provider_and_packs_koboshi_without_gi
         ("LAB_COUNT", "1", "a number from 2 to 8"),
         ("LAB_COUNT", "9", "a number from 2 to 8"),
         ("LAB_COUNT", "many", "a number from 2 to 8"),
-        ("LAB_FENCE", "hope", "none of lab, xvm, sbd, none"),
+        ("LAB_FENCE", "hope", "none of xvm, sbd, lab, none"),
         ("LAB_SERVERS", "apache,iis", "there is no iis; there are apache, nginx"),
         ("LAB_TOKEN", "5", "a number from 500 to 60000"),
         ("LAB_MEMORY", "64", "a number from 512 to 65536"),

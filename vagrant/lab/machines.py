@@ -86,7 +86,7 @@ class Lab(ABC):
     python: str = f"{CHECKOUT}/.venv/bin/python"
 
     def __init__(self, directory: str | Path = "") -> None:
-        self.directory = Path(directory or os.environ.get("LAB_DIR") or DEFAULT).absolute()
+        self.directory = Path(directory or os.environ.get("LAB_DIR") or DEFAULT).resolve()
 
     @property
     def abilities(self) -> frozenset[str]:

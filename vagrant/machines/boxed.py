@@ -108,7 +108,7 @@ class Boxed(Roomed):
             raise LabError(f"the lab's network 10.77 is in use here (interface {taken[0]}): leave --expose out")
 
     def boxes(self) -> Path:
-        return Path(os.environ.get("LAB_BOXES") or BOXES)
+        return Path(os.environ.get("LAB_BOXES") or BOXES).absolute()
 
     def build_box(self, say: Callable[[str], None]) -> None:
         """Build the box where it is missing or old (about 3 minutes). Raises :class:`LabError`."""

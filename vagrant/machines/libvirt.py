@@ -84,7 +84,8 @@ class Domains(Boxed):
     needed: ClassVar[dict[str, str]] = {
         **Boxed.needed,
         "virsh": "libvirt-clients",
-        "libvirtd": "libvirt-daemon-system",
+        "libvirtd": "libvirt-daemon",
+        "/var/lib/libvirt": "libvirt-daemon-system",
         "qemu-system-x86_64": "qemu-system-x86",
         "qemu-img": "qemu-utils",
         "mmdebstrap": "mmdebstrap",

@@ -69,7 +69,7 @@ class Containers(Boxed):
 
     def clues(self) -> list[str]:
         """What lxc complained of first, for each machine."""
-        logs = sorted(self.place().glob("store/log/*.log"))
+        logs = sorted(self.place().glob("store/log/lxc/*.log"))
         errors = [line for log in logs for line in log.read_text(errors="replace").splitlines() if " ERROR " in line]
         return [line.split(" - ", 1)[-1].strip() for line in errors[:1]]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from vagrant.lab.switch import Machine
 
-#: Where lxc keeps containers, and where it writes its logs.
-LXC, LOGS = Path("/var/lib/lxc"), Path("/var/log/lxc")
+#: Where lxc keeps containers, and below which it makes a folder for its logs, which no package brings.
+LXC, LOGS = Path("/var/lib/lxc"), Path("/var/log")
 CGROUPS = Path("/sys/fs/cgroup")
 #: Seconds that a machine which was switched on takes before it does anything. See ``power.sh``.
 FIRMWARE = 5.0
@@ -30,8 +30,7 @@ def prepare(directory: Path) -> None:
     _run("mount", "-t", "tmpfs", "-o", "size=60%,mode=755", "koboshi-lab", str(store))
     for name, place in (("lxc", LXC), ("log", LOGS)):
         (store / name).mkdir()
-        if place.is_dir():
-            _run("mount", "--bind", str(store / name), str(place))
+        _run("mount", "--bind", str(store / name), str(place))
 
 
 def machines(_directory: Path, count: int) -> list[Machine]:

@@ -187,8 +187,13 @@ class Roomed(Lab):
         """Take the directory of a lab that ended away; never anything else."""
         if provider_of(self.directory) or (self.directory / "room.log").exists():
             shutil.rmtree(self.directory, ignore_errors=True)
-            if self.directory.exists() and os.geteuid() != 0:
-                raise LabError(f"{self.directory} cannot be taken away: it needs root, so run it as root")
+            if self.directory.exists():
+                remedy = (
+                    "something in it is in use (findmnt, lsof)"
+                    if os.geteuid() == 0
+                    else "it needs root, so run it as root"
+                )
+                raise LabError(f"{self.directory} cannot be taken away: {remedy}")
 
     # -- inside --------------------------------------------------------------------------------------------------------
 

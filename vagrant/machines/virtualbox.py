@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from vagrant.lab.machines import Lab, LabError, check_count
 
-REMEDY = "with VirtualBox, Vagrant alone makes the lab and ends it: LAB_FENCE=sbd vagrant up --provider virtualbox"
+REMEDY = "with VirtualBox, Vagrant alone makes the lab and ends it: vagrant up --provider virtualbox"
 
 
 class Boxes(Lab):

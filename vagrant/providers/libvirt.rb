@@ -37,7 +37,7 @@ module Lab
     domain.graphics_type = "none"
     domain.random model: "random"
     domain.serial type: "file", source: { path: "#{ENV['LAB_ROOM']}/#{name}.console" } if libvirt_room?
-    return unless chosen("LAB_FENCE") == "sbd" && name != "client"
+    return unless fence == "sbd" && name != "client"
 
     domain.storage :file, size: "16M", path: "koboshi-lab-sbd.raw", type: "raw", bus: "virtio", device: "vdb",
                           cache: "none", shareable: true, allow_existing: true
@@ -73,7 +73,7 @@ module Lab
     end
     words << "networkctl reload"
     key = "#{ENV['LAB_ROOM']}/fence_xvm.key"
-    if chosen("LAB_FENCE") == "xvm" && File.readable?(key)
+    if fence == "xvm" && File.readable?(key)
       words << "install -d -m 700 /etc/cluster"
       words << "echo '#{Base64.strict_encode64(File.binread(key))}' | base64 -d >/etc/cluster/fence_xvm.key"
     end
