@@ -16,6 +16,8 @@ INITIAL = 0xEFFFFFFC
 #: Character devices of a node: name to (major, minor); no block device.
 DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 HERE = Path(__file__).resolve().parent
+#: Where this machine may have a file system of its own, which is not seen through an overlay of what it is mounted on.
+PARTS = ("usr", "var", "var/cache", "var/lib", "var/log")
 
 
 def run(*words: str) -> None:
@@ -30,7 +32,13 @@ def mount(kind: str, where: Path, options: str = "") -> None:
 def filesystems(place: Path) -> Path:
     """The node's own root, with everything that must not be shared."""
     root = place / "root"
-    mount("overlay", root, f"lowerdir=/,upperdir={place / 'upper'},workdir={place / 'work'}")
+    parts = ["", *(part for part in PARTS if os.path.ismount(f"/{part}"))]
+    for part in parts:
+        (place / "upper" / part).mkdir(parents=True, exist_ok=True)
+        (place / "work" / part).mkdir(parents=True, exist_ok=True)
+    for part in parts:
+        options = f"lowerdir=/{part},upperdir={place / 'upper' / part},workdir={place / 'work' / part}"
+        mount("overlay", root / part, options)
     mount("tmpfs", root / "run", "mode=755,size=256m")
     mount("tmpfs", root / "tmp", "mode=1777,size=256m")
     mount("proc", root / "proc")
