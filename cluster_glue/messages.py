@@ -109,6 +109,8 @@ _ENTRIES = (
             "Read it with `koboshi why`."),
     Message("KOB217", "worker-replaced", "notice", "A hung child was ended, for a healthy parent to replace it.",
             "Nothing."),
+    Message("KOB218", "postponed", "warning", "An action could not be begun, and is tried again each second.",
+            "Look at who uses up the machine's threads or koboshi's descriptors: the sentence says which."),
     Message("KOB310", "recovered", "notice", "The server serves again; the incident is closed.",
             "Read `koboshi why` for the cause, so that it does not come again."),
     Message("KOB311", "up", "info", "The server is up.", "Nothing."),

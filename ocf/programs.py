@@ -18,6 +18,9 @@ PLAIN_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:
 
 OUTPUT_LIMIT = 65536
 
+#: Seconds that a killed program has to be gone; one in uninterruptible sleep is left to itself.
+DYING = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -74,7 +77,8 @@ def run(
     except subprocess.TimeoutExpired:
         with suppress(ProcessLookupError):
             os.killpg(program.pid, signal.SIGKILL)
-        program.wait()
+        with suppress(subprocess.TimeoutExpired):  # who waits for a dead disk dies when the disk answers
+            program.wait(DYING)
         return Finished(None, output, time.monotonic() - began, f"{argv[0]} did not end within {timeout:g} s")
     return Finished(status, output, time.monotonic() - began)
 

@@ -17,7 +17,7 @@ from ocf.conditions import Verdict
 from ocf.declarations import Parameter, ParameterError
 from ocf.environment import Call
 from ocf.faults import Fault, Kind
-from resource_agents.families import find_main, members
+from resource_agents.families import Remembered, find_main, members
 from resource_agents.layouts import ConfigurationUnreadable
 from resource_agents.memory import group_of, keep, keep_group, recall
 from resource_agents.patience import Patience
@@ -77,8 +77,10 @@ class Actions:
         output = self._runtime / f"{self._call.instance}.out"
         with self._alone():
             patience = Patience(max(1.0, self._patience.left() - min(CLEARING, self._call.timeout * 0.2)))
-            started = start(self._make, self._make(), self._remembered, self._group, output, patience)
-            keep(self._runtime, self._call.instance, started.remembered)
+            started = start(
+                self._make, self._make(), self._remembered, self._group, output, patience, launched=self._keep
+            )
+            self._keep(started.remembered)
             keep_group(self._runtime, self._call.instance, self._group)
             if started.fault is None:
                 return Verdict("done")
@@ -93,7 +95,7 @@ class Actions:
         fault, _ = stop(self._server, self._remembered, self._group, self._patience, gentle=True)
         if fault is not None:
             return Verdict("not-stopped", fault.reason)
-        keep(self._runtime, self._call.instance, None)
+        self._keep(None)
         keep_group(self._runtime, self._call.instance, None)
         if self._group is not None:
             self._group.remove()
@@ -142,6 +144,9 @@ class Actions:
 
         fault = reload(self._make(), self._remembered, self._patience)
         return Verdict("done") if fault is None else _failed(fault, "failed")
+
+    def _keep(self, remembered: Remembered | None) -> None:
+        keep(self._runtime, self._call.instance, remembered)
 
     def _make(self) -> Server:
         return self._kind(self._values, self._call.instance)

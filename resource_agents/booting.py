@@ -19,7 +19,7 @@ from resource_agents.http import WORKS, Answer, ask_all, connect_only
 from resource_agents.listeners import listening, on, sockets_of
 from resource_agents.logs import Log, tail
 from resource_agents.patience import Patience
-from resource_agents.processes import Process, open_pidfd
+from resource_agents.processes import Identity, Process, look, open_pidfd
 from resource_agents.server import Server
 from resource_agents.spawning import exit_status
 
@@ -71,7 +71,8 @@ class Boot:
         self.output, self.log = output, log
         self.answer: Answer | None = None
         self._given, self._asked = patience.left(), log or Log(layout_of(server).error_log)
-        self._launcher = server.forks and log is not None  # what was spawned is not the server itself
+        # what was spawned, now or by a daemon that was killed meanwhile, is not the server itself
+        self._launcher = server.forks and (log is not None or not _is_main(server, kept.main))
         self._pidfd = open_pidfd(kept.main)
         self._left_alone = 0.0
 
@@ -149,6 +150,11 @@ class Boot:
             return taken(self.server, thief, "start failed", "")
         said = f": {self.answer.detail}" if self.answer is not None and self.answer.detail else ""
         return unknown(f"it runs, but did not answer well in time{said}")
+
+
+def _is_main(server: Server, identity: Identity) -> bool:
+    process = look(identity.pid)
+    return process is None or server.is_main(process)
 
 
 def remember(main: Process, remembered: Remembered | None, grouped: bool) -> Remembered:

@@ -113,8 +113,8 @@ class _Act:
             return hopeless
         absent = self._absent()
         if absent is None:
-            mandate = mandates.give(self._runtime, self._call.instance, self._mandate())
-            verdict = self._exchange(mandate.name, here.left(), watched=True)
+            mandate = self._give()
+            verdict = self._exchange(mandate.name, here.left(), watched=True) if mandate else None
             if verdict is not None:
                 return verdict
         mandates.withdraw(self._runtime, self._call.instance)  # or it would be started twice
@@ -122,8 +122,14 @@ class _Act:
             self._rouse()
         verdict = here.start()
         if verdict.good:
-            mandates.give(self._runtime, self._call.instance, self._mandate())
+            self._give()
         return verdict
+
+    def _give(self) -> Path | None:
+        """Hand it to the daemon; None where that cannot be written: a server is not worse for a full /run."""
+        with suppress(OSError):
+            return mandates.give(self._runtime, self._call.instance, self._mandate())
+        return None
 
     def _stop(self) -> Verdict:
         self._drain()

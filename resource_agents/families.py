@@ -3,7 +3,8 @@
 A process is the server's when it is in the control group koboshi made for it, when it is the main process (program and
 configuration agree) or descends from it, when it is in the session that the main process led, or when it holds the
 server's listening socket, runs the server's program, and no other living instance is above it. The session of a dead
-leader is safe to go by: the kernel gives its number to nobody while a member lives (setsid(2)).
+leader is safe to go by: the kernel gives its number to nobody while a member lives (setsid(2)). Afterwards it may be
+another program's, whose leader is then another process.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def members(server: Server, remembered: Remembered | None, group: Cgroup | None)
         if pid in table:
             ours[pid] = table[pid]
     sessions = {process.sid for process in ours.values() if process.sid == process.pid}
-    if remembered is not None and remembered.session:
+    if remembered is not None and remembered.session and not _led_by_another(remembered, table):
         sessions.add(remembered.session)
     earliest = remembered.main.start if remembered else 0
     for process in table.values():
@@ -75,6 +76,12 @@ def members(server: Server, remembered: Remembered | None, group: Cgroup | None)
         ours[process.pid] = process
     _add_descendants(ours, table)
     return [process for process in ours.values() if not process.dead]
+
+
+def _led_by_another(remembered: Remembered, table: dict[int, Process]) -> bool:
+    """Whether its session ended and the number went to somebody else: the one with that pid is not whom it was."""
+    leader = table.get(remembered.session)
+    return leader is not None and leader.pid == remembered.main.pid and leader.identity != remembered.main
 
 
 def strangers(server: Server, family: Iterable[Process]) -> list[Process]:

@@ -92,6 +92,9 @@ def read(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, request: Mapping[str, Any]) -> None:
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    fresh.write_text(json.dumps(request), encoding="utf-8")
-    fresh.chmod(0o600)
-    fresh.replace(path)
+    try:
+        fresh.write_text(json.dumps(request), encoding="utf-8")
+        fresh.chmod(0o600)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -12,14 +12,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ocf.faults import Fault, Kind
+from ocf.faults import Fault, Kind, unknown
 from resource_agents import leftovers, mounts
 from resource_agents.booting import Boot, Started, remember, taken
 from resource_agents.cgroups import Cgroup
 from resource_agents.families import Remembered, find_main, layout_of, members, strangers
 from resource_agents.listeners import listening, on
 from resource_agents.logs import Log
-from resource_agents.patience import Patience
+from resource_agents.patience import Cancelled, Patience
 from resource_agents.processes import Identity, alive, recently
 from resource_agents.server import Server
 from resource_agents.spawning import spawn
@@ -34,8 +34,12 @@ def start(
     output: Path,
     patience: Patience,
     swept: bool = False,
+    launched: Callable[[Remembered], None] = lambda _: None,
 ) -> Started:
-    """Start it, or adopt it. ``make`` reads the configuration anew; ``swept``: a stop has just ended what was left."""
+    """Start it, or adopt it. ``make`` reads the configuration anew; ``swept``: a stop has just ended what was left.
+
+    ``launched`` gets what was spawned before anything is waited for: whoever stops it meanwhile must know of it.
+    """
     notes: tuple[str, ...] = ()
     if not swept:
         main = find_main(server, remembered, None if remembered else recently())
@@ -59,8 +63,16 @@ def start(
         child = spawn(server.start_command(), output, made if inside else None, patience.mandate)
     except OSError as error:
         return Started(_not_startable(server, error), remembered, notes=notes)
-    taking_in = None if made is None or inside else _TakingIn(made, child)
-    started = Boot(make(), Remembered(child, child.pid, inside), group, patience, output, log).wait()
+    kept = Remembered(child, child.pid, inside)
+    launched(kept)
+    boot = None
+    try:
+        taking_in = None if made is None or inside else _TakingIn(made, child)
+        boot = Boot(make(), kept, group, patience, output, log)
+        started = boot.wait()
+    except Exception as error:  # called off, or whatever else: what was spawned is there
+        words = "was called off" if isinstance(error, Cancelled) else f"broke off: {type(error).__name__}: {error}"
+        return Started(unknown(f"start {words}", Kind.OURS), boot.kept if boot else kept, notes=notes, server=server)
     if taking_in is not None and started.remembered is not None:
         started = replace(started, remembered=replace(started.remembered, grouped=taking_in.done()))
     if started.fault is None and started.remembered is not None and layout.semaphores:

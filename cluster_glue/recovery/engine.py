@@ -19,6 +19,7 @@ from cluster_glue.config import ResourceConfig
 from cluster_glue.recovery.executor import Ended, Executor
 from cluster_glue.recovery.machine import next_deadline, resume, step
 from cluster_glue.recovery.model import (
+    IN_FLIGHT,
     Ask,
     Cancel,
     Done,
@@ -28,6 +29,7 @@ from cluster_glue.recovery.model import (
     HandedOver,
     Order,
     Permitted,
+    Phase,
     Run,
     StartAsked,
     State,
@@ -39,6 +41,9 @@ from cluster_glue.recovery.watch import Connector, Observer, Watch
 from resource_agents.cgroups import place
 from resource_agents.families import Remembered, find_main
 from resource_agents.server import Server, load
+
+#: Seconds after which an action that could not be begun is tried again.
+AGAIN = 1.0
 
 #: What a note of an action becomes, by its first word.
 NOTES = {"orphans": "orphans-ended", "worker": "worker-replaced"}
@@ -108,7 +113,7 @@ class Engine:
     def _obey(self, watch: Watch, order: Order) -> None:
         match order:
             case Run():
-                watch.executor.run(order, watch.server, watch.remembered)
+                self._begin(watch, order)
             case Cancel(number):
                 watch.executor.cancel(number)
             case Ask(number, timeout):
@@ -117,6 +122,20 @@ class Engine:
                 self._spawn(self._hand_over(watch, order))
             case Tell():
                 self._tell(watch.name, order)
+
+    def _begin(self, watch: Watch, order: Run, again: bool = False) -> None:
+        """Begin an action, or try it again soon where a thread or a descriptor is not to be had: others may end."""
+        state = watch.state
+        wanted = IN_FLIGHT.get(state.phase) is order.action and state.action == order.number and not state.cancelled
+        if self.watches.get(watch.name) is not watch or not wanted:
+            return
+        try:
+            watch.executor.run(order, watch.server, watch.remembered)
+        except (OSError, RuntimeError) as error:
+            if not again:
+                words = f"the {order.action.value} could not be begun, and is tried again: {error}"
+                self._tell(watch.name, Tell("postponed", words, state.incident))
+            self._loop.call_later(AGAIN, self._begin, watch, order, True)
 
     # -- resources come and go ---------------------------------------------------------------------------------------
 
@@ -136,7 +155,8 @@ class Engine:
             lambda: self._make(config),
             group,
             self._runtime / f"{config.name}.out",
-            lambda ended: self._ended(config.name, executor, ended),
+            lambda ended: self._for_the_loop(self._hear, config.name, executor, ended),
+            lambda remembered: self._for_the_loop(self._launched, config.name, executor, remembered),
         )
         executor.mandate = mandate
         executor.drain_wait = config.glue.drain_wait
@@ -195,10 +215,19 @@ class Engine:
 
     # -- hands ---------------------------------------------------------------------------------------------------------
 
-    def _ended(self, name: str, executor: Executor, ended: Ended) -> None:
-        """From the executor's thread."""
+    def _for_the_loop(self, hear: Callable[..., None], *words: object) -> None:
+        """What an executor's thread has to say, for the loop's own thread."""
         with suppress(RuntimeError):  # the loop is closed: we are going
-            self._loop.call_soon_threadsafe(self._hear, name, executor, ended)
+            self._loop.call_soon_threadsafe(hear, *words)
+
+    def _launched(self, name: str, executor: Executor, remembered: Remembered) -> None:
+        """Something was spawned: whoever has to stop it has to know it, and be it the next daemon."""
+        watch = self.watches.get(name)
+        if watch is None or watch.executor is not executor or watch.state.phase is not Phase.STARTING:
+            return
+        watch.remembered = remembered
+        with suppress(OSError):  # told with the next state
+            self._store.save(name, watch.state, remembered)
 
     def _hear(self, name: str, executor: Executor, ended: Ended) -> None:
         """The end of an action; one of a resource that was let go is nobody's, though its name may be watched again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,12 @@ from resource_agents.processes import Identity, send
 from resource_agents.server import Server
 from resource_agents.starting import obstacle, start
 from resource_agents.stopping import stop
+
+#: Seconds after a stop in which a start need not look for what runs already.
+JUST_NOW = 1.0
+
+#: No stop.
+NEVER = (-1, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +49,35 @@ class _Flight:
 
 
 class Executor:
-    """The hands of one resource. ``report`` gets an :class:`Ended` from another thread, exactly once a run."""
+    """The hands of one resource. From another thread, ``report`` gets an :class:`Ended`, exactly once a run, and
+    ``launched`` what a start has spawned, at once.
+    """
 
     def __init__(
-        self, make: Callable[[], Server], group: Cgroup | None, output: Path, report: Callable[[Ended], None]
+        self,
+        make: Callable[[], Server],
+        group: Cgroup | None,
+        output: Path,
+        report: Callable[[Ended], None],
+        launched: Callable[[Remembered], None] = lambda _: None,
     ) -> None:
         self.make = make
         self._group = group
         self.output = output
         self._report = report
+        self._launched = launched
         self.mandate = ""  # a file without which nothing may be done
         self.witness: Callable[[], None] = lambda: None  # lets somebody look at what a kill would take away
         self.drain_wait = 0.0  # seconds that a load balancer gets to notice, before a stop that was asked for
         self._flight: _Flight | None = None
-        self._stopped_by = -1
+        self._swept = NEVER  # the latest stop that left nothing: its number, and when
         self._spared: Identity | None = None
 
     def run(self, order: Run, server: Server, remembered: Remembered | None) -> None:
-        """Begin an action; one that is still in flight is called off, and awaited first."""
+        """Begin an action; one that is still in flight is called off, and awaited first.
+
+        Raises ``OSError`` or ``RuntimeError`` where no descriptor or no thread is left: nothing has begun then.
+        """
         patience = Patience(order.timeout, self.mandate)
         before = self._flight
         if before is not None:
@@ -67,8 +85,8 @@ class Executor:
         thread = threading.Thread(
             target=self._fly, args=(order, server, remembered, patience, before), name=order.action.value, daemon=True
         )
-        self._flight = _Flight(order.number, patience, thread)
         thread.start()
+        self._flight = _Flight(order.number, patience, thread)
 
     def cancel(self, number: int) -> None:
         """Call action ``number`` off; its end is still reported."""
@@ -78,9 +96,9 @@ class Executor:
     def _fly(
         self, order: Run, server: Server, remembered: Remembered | None, patience: Patience, before: _Flight | None
     ) -> None:
-        if before is not None:
-            before.thread.join(patience.left())
         try:
+            if before is not None:
+                before.thread.join(patience.left() / 2)  # the other half is for the action itself
             ended = self._do(order, server, remembered, patience)
         except Cancelled:
             fault = unknown(f"{order.action.value} was called off", Kind.OURS)
@@ -112,11 +130,12 @@ class Executor:
             if order.gentle and remembered is not None:
                 patience.pause(self.drain_wait)
             fault, notes = stop(server, remembered, self._group, patience, order.gentle)
-            self._stopped_by = order.number if fault is None else -1
+            self._swept = (order.number, time.monotonic()) if fault is None else NEVER
             return Ended(order.number, order.action, fault, None if fault is None else remembered, server, notes=notes)
         if order.action is Action.START:
-            swept = self._stopped_by == order.number - 1
-            started = start(self.make, server, remembered, self._group, self.output, patience, swept)
+            (number, at), self._swept = self._swept, NEVER
+            swept = number == order.number - 1 and time.monotonic() - at < JUST_NOW
+            started = start(self.make, server, remembered, self._group, self.output, patience, swept, self._launched)
             now = started.server or server
             self._spared = None if started.fault is None else self._spared
             return Ended(

@@ -52,9 +52,8 @@ class Probing:
         self._ours: set[str] = set()  # addresses that this machine had when the server answered there
 
     def begin(self) -> None:
-        """Begin to ask, if there is anything to ask."""
-        if self._checks():
-            self._task = asyncio.get_running_loop().create_task(self._run())
+        """Begin to ask, as soon as there is anything to ask: a configuration that cannot be read now may be mended."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
 
     def end(self) -> None:
         """Ask no more; an answer that is on its way is of no interest."""
@@ -96,6 +95,9 @@ class Probing:
                 pass
             self._wake.clear()
             policy = self._watch.config.policy
+            if not self._checks():
+                self.failing, wait = False, policy.probe_interval
+                continue
             began = self.asked_at = loop.time()
             event = to_event(answer := await self._ask(), port_empty=False)
             self.asked_at = None

@@ -25,6 +25,7 @@ IDS = {
     "restarting": "KOB210", "waiting": "KOB211", "observing": "KOB212", "orphans-ended": "KOB213",
     "leftovers-removed": "KOB214", "evidence-kept": "KOB215", "explained": "KOB216",
     "worker-replaced": "KOB217",
+    "postponed": "KOB218",
     "recovered": "KOB310", "up": "KOB311", "normal": "KOB312", "adopted": "KOB313",
     "eased": "KOB314",
     "exhausted": "KOB410", "hopeless": "KOB411", "escalated": "KOB412",

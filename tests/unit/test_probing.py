@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 
 from cluster_glue.config_model import ResourceConfig
+from cluster_glue.recovery import probing as probing_module
 from cluster_glue.recovery.executor import Executor
 from cluster_glue.recovery.model import Answered, Event, Failed, Phase, State, Tell, Wanted
 from cluster_glue.recovery.policy import Policy
 from cluster_glue.recovery.probing import Probing
 from cluster_glue.recovery.sensors.doubt import Doubt
 from cluster_glue.recovery.watch import Watch
+from resource_agents.families import layout_of
+from resource_agents.layouts import Layout
 from resource_agents.server import Server, load
 from tests.waiting import LONG
 
@@ -89,3 +92,21 @@ def test_a_url_with_brackets_in_odd_places_is_asked_or_is_our_own_fault(tmp_path
         posted, told = asyncio.run(probed(web, lambda posted: bool(posted)))
     assert isinstance(posted[0], Answered | Failed)
     assert [tell.message for tell in told] in ([], ["void"])
+
+
+def test_what_could_not_be_asked_is_asked_once_its_configuration_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon may begin while somebody edits the file; and nothing is made of not asking."""
+    looks: list[Layout] = []
+
+    def later(server: Server) -> Layout:
+        looks.append(Layout() if len(looks) < 20 else layout_of(server))
+        return looks[-1]
+
+    monkeypatch.setattr(probing_module, "layout_of", later)
+    with answering() as port:
+        web = watch(tmp_path, f"http://127.0.0.1:{port}/")
+        posted, _ = asyncio.run(probed(web, lambda posted: bool(posted)))
+    assert isinstance(posted[0], Answered)
+    assert len(looks) >= 20, "an answer without a question"
