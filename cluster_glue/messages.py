@@ -171,6 +171,8 @@ _ENTRIES = (
             "Mend what the sentence names, often a limit on open files."),
     Message("KOB918", "balancer-lost", "error", "A load balancer's door could not be opened; it hears nothing there.",
             "Free the address that the sentence names, then `koboshi reload`."),
+    Message("KOB919", "stood-still", "notice", "koboshi itself was not scheduled for a while.",
+            "Look whether the machine was paused by its hypervisor, suspended, or short of processors."),
 )  # fmt: skip
 
 CATALOGUE: Final = {message.name: message for message in _ENTRIES}

@@ -37,6 +37,9 @@ from resource_agents.processes import Identity
 #: Seconds between two looks.
 LOOK = 0.4
 
+#: Seconds without a look after which it is said, and the least between two times that it is.
+STANDSTILL, SELDOM = 2.0, 60.0
+
 #: Looks between two searches for a server that came back by other hands.
 SEARCH_EVERY = 12
 
@@ -75,6 +78,7 @@ class Sensors:
         self._loop = asyncio.get_running_loop()
         self._attended: dict[str, _Attended] = {}
         self._doubt = Doubt(self._loop.time)
+        self._told_at = float("-inf")  # that we stood still
         self._orphans = Orphans()
         self._table = ListenTable()
         self._queues = Queues(self._table.look)
@@ -206,7 +210,7 @@ class Sensors:
         while True:
             await asyncio.sleep(due - self._loop.time())
             due = self._loop.time() + LOOK
-            self._doubt.beat(due)
+            self._stood_still(self._doubt.beat(due))
             looks += 1
             self._orphans.reap(self._deaths.pids)
             suspects = self._look_at_queues()
@@ -221,6 +225,15 @@ class Sensors:
                     self._engine.post(known.watch.name, ConfigurationChanged())
                 if looks % SEARCH_EVERY == 0:
                     self._search(known)
+
+    def _stood_still(self, seconds: float) -> None:
+        """Say it when koboshi itself was away for long: with the machine, or for want of a processor."""
+        now = self._loop.time()
+        if seconds < STANDSTILL or now - self._told_at < SELDOM:
+            return
+        self._told_at = now
+        words = f"koboshi was not scheduled for {seconds:.3g} s: what was sensed meanwhile proves nothing"
+        self._tell("", Tell("stood-still", words))
 
     def _look_at_queues(self) -> set[str]:
         suspects = set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -61,6 +62,13 @@ def freeze(process: Identity) -> None:
 def kill_main(here: Node, main: Identity) -> None:
     send(main, signal.SIGKILL)
     eventually(lambda: not alive(main), what="the end of the main process")
+
+
+def said(journal: Path) -> set[str]:
+    """The messages that are in a daemon's journal by now."""
+    with suppress(sqlite3.Error), sqlite3.connect(journal) as database:
+        return {message for (message,) in database.execute("SELECT message FROM entry")}
+    return set()
 
 
 def daemon_of(here: Node) -> Identity:
@@ -157,6 +165,8 @@ def test_a_daemon_that_stood_still_for_seconds_is_waited_for_and_repairs_what_di
         goes_on.join()
     eventually(lambda: watched(web).get("phase") == "up", what="a repair by the daemon")
     assert daemon_of(web) == daemon
+    journal = web.resource.home / "state" / "journal.sqlite"
+    eventually(lambda: "stood-still" in said(journal), what="its word that it stood still")
 
 
 def test_a_daemon_that_cannot_come_up_is_not_roused_by_each_monitor(web: Node, tmp_path: Path) -> None:

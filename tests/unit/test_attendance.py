@@ -44,3 +44,18 @@ def test_an_answer_counts_where_the_machine_is_not_the_trouble(fault: Fault | No
 def test_what_failed_stays_what_it_was_where_nothing_explains_it() -> None:
     event = Failed(unknown("mute", Kind.RESOURCE))
     assert examined(event, None, AWAY) == event
+
+
+def test_a_standstill_is_said_and_not_again_and_again() -> None:
+    clock, told = [1000.0], list[str]()
+    sensors: Any = SimpleNamespace(
+        _loop=SimpleNamespace(time=lambda: clock[0]), _told_at=float("-inf"),
+        _tell=lambda name, tell: told.append(f"{name}{tell.message} {tell.detail.split(':')[0]}"),
+    )  # fmt: skip
+    for later, seconds in ((0.0, 1.9), (1.0, 6.0), (5.0, 6.0), (59.0, 2.5)):
+        clock[0] += later
+        Sensors._stood_still(sensors, seconds)
+    assert told == [
+        "stood-still koboshi was not scheduled for 6 s",
+        "stood-still koboshi was not scheduled for 2.5 s",
+    ]

@@ -37,6 +37,7 @@ IDS = {
     "daemon-started": "KOB910", "daemon-ended": "KOB911", "config-reloaded": "KOB912", "config-refused": "KOB913",
     "journal-lost": "KOB914", "journal-back": "KOB915", "state-lost": "KOB916", "sensor-lost": "KOB917",
     "balancer-lost": "KOB918",
+    "stood-still": "KOB919",
 }  # fmt: skip
 
 HOSTILE = (
