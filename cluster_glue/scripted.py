@@ -16,7 +16,7 @@ from pathlib import Path
 
 from cluster_glue import places
 from cluster_glue.client import AskError, ask
-from cluster_glue.config_model import Config, ResourceConfig
+from cluster_glue.config_model import Config, ResourceConfig, Settings
 from cluster_glue.connectors.clusterware import Clusterware, Subject, load
 from ocf.conditions import Verdict
 from ocf.environment import Call
@@ -35,6 +35,24 @@ def command() -> str:
     """The absolute path of the koboshi command: the one beside this interpreter, else the one on the path."""
     beside = Path(sys.executable).with_name("koboshi")
     return str(beside) if beside.exists() else shutil.which("koboshi") or "/usr/local/bin/koboshi"
+
+
+def given(name: str) -> bool:
+    """Whether a start gave the resource ``name`` to us on this node, and no stop took it away."""
+    return mandates.current(places.runtime_dir(), name) is not None
+
+
+def handed(name: str) -> Config | None:
+    """A configuration of the resource ``name`` alone, as it was given to us on this node; None when it was not."""
+    from cluster_glue.ocf_requests import WRONG, read
+
+    path = mandates.current(places.runtime_dir(), name)
+    if path is None:
+        return None
+    try:
+        return Config(Settings(), {name: read(mandates.read(path)).config}, str(path))
+    except WRONG:
+        return None
 
 
 def values_of(resource: ResourceConfig) -> dict[str, str]:
@@ -71,7 +89,7 @@ class Scripted:
     @property
     def given(self) -> bool:
         """Whether a start gave the resource to us on this node, and no stop took it away."""
-        return mandates.current(self.runtime, self.resource.name) is not None
+        return given(self.resource.name)
 
     def start(self, timeout: float) -> Verdict:
         """Start it and wait until it serves, within ``timeout`` seconds."""

@@ -13,8 +13,8 @@ import click
 from cluster_glue.cli import daemon
 from cluster_glue.cli.acting import _seconds, _settled
 from cluster_glue.cli.failure import Failure
-from cluster_glue.cli.glue import CONFIG, complain, scripted_resource
-from cluster_glue.cli.scripts import HURRY, limit, tell
+from cluster_glue.cli.glue import CONFIG, scripted_resource
+from cluster_glue.cli.scripts import HURRY, complain, limit, say, tell
 
 if TYPE_CHECKING:
     from cluster_glue.scripted import Scripted
@@ -36,7 +36,7 @@ def clusterpro_start(resource: str, file: Path | None, timeout: float) -> int:
 
     plan = clp.to_start(os.environ)
     if plan.said:
-        click.echo(plan.said)
+        say(plan.said)
     if not plan.act:
         return plan.status
     return _clusterpro(file, resource, lambda one: _start(one, timeout * 0.9))
@@ -59,11 +59,11 @@ def clusterpro_stop(resource: str, file: Path | None, timeout: float) -> int:
     from cluster_glue.connectors import clusterpro as clp
 
     plan = clp.to_stop(os.environ)
-    click.echo(plan.said)
+    say(plan.said)
     if not plan.act:
         return plan.status
     within = min(timeout * 0.9, HURRY) if plan.urgent else timeout * 0.9
-    return _clusterpro(file, resource, lambda one: one.stop(within, plan.urgent, plan.keeps))
+    return _clusterpro(file, resource, lambda one: one.stop(within, plan.urgent, plan.keeps), started=True)
 
 
 @clusterpro.command("monitor")
@@ -73,13 +73,15 @@ def clusterpro_stop(resource: str, file: Path | None, timeout: float) -> int:
 @click.option("--interval", callback=_seconds, default="30s", show_default=True, metavar="TIME", help="Of the monitor.")
 def clusterpro_monitor(resource: str, file: Path | None, timeout: float, interval: float) -> int:
     """Genw.sh: healthy or under repair (0), or beyond repair here (1)."""
+    from cluster_glue.scripted import given
+
     try:
-        one = scripted_resource(file, resource, "clusterpro")
-        if not one.given:
-            click.echo(f"{resource}: not active on this server")
+        if not given(resource):
+            say(f"{resource}: not active on this server")
             return 0
+        one = scripted_resource(file, resource, "clusterpro", started=True)
         if one.maintenance():
-            click.echo(f"{resource}: in maintenance")
+            say(f"{resource}: in maintenance")
             return 0
         verdict = one.monitor(timeout, interval)
     except Failure as failure:
@@ -97,7 +99,7 @@ def clusterpro_recover(resource: str, timeout: float) -> int:
     from cluster_glue.connectors import clusterpro as clp
 
     plan = clp.to_recover(os.environ)
-    click.echo(plan.said)
+    say(plan.said)
     if not plan.act:
         return plan.status
     try:
@@ -107,7 +109,7 @@ def clusterpro_recover(resource: str, timeout: float) -> int:
     except Failure as failure:
         complain(failure.format_message())
         return 1
-    click.echo(f"{resource}: {after.get('phase')}: {after.get('reason')}")
+    say(f"{resource}: {after.get('phase')}: {after.get('reason')}")
     return 0 if after.get("phase") == "up" else 1
 
 
@@ -134,19 +136,19 @@ def _monitor_control(way: str, resource: str) -> int:
 
     words = ("clpmonctrl", way, "-h", os.uname().nodename, "-m", f"genw-{resource}")
     finished = asked(Request(words, 30.0, again=False), load("clusterpro"))
-    click.echo(finished.output.strip() or problem_of(finished))
+    say(finished.output.strip() or problem_of(finished))
     return 0 if finished.ok else 1
 
 
-def _clusterpro(file: Path | None, resource: str, act: Callable[[Scripted], Verdict]) -> int:
+def _clusterpro(file: Path | None, resource: str, act: Callable[[Scripted], Verdict], started: bool = False) -> int:
     try:
-        one = scripted_resource(file, resource, "clusterpro")
+        one = scripted_resource(file, resource, "clusterpro", started)
         verdict = act(one)
     except Failure as failure:
         complain(failure.format_message())
         return 1
     tell(resource, verdict)
-    click.echo("EXIT")
+    say("EXIT")
     return one.ware.asked[verdict.condition]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +10,7 @@ import click
 from cluster_glue import places
 from cluster_glue.cli.acting import _seconds
 from cluster_glue.cli.failure import FAILED, UNKNOWN, USAGE, Failure
+from cluster_glue.cli.scripts import complain, say
 
 if TYPE_CHECKING:
     from cluster_glue.config_model import Config, ResourceConfig
@@ -119,8 +119,8 @@ def watch(resource: str, file: Path | None, clusterware: str, interval: float) -
     from cluster_glue.watcher import Watcher, isolate
 
     isolate()
-    one = scripted_resource(file, resource, clusterware)
-    return Watcher(one, max(0.1, interval), lambda line: click.echo(line)).watch()
+    one = scripted_resource(file, resource, clusterware, started=True)
+    return Watcher(one, max(0.1, interval), say).watch()
 
 
 @click.command()
@@ -166,22 +166,28 @@ def configuration(file: Path | None) -> Config:
         raise Failure(USAGE, "the configuration is wrong", "", str(errors).splitlines()) from None
 
 
-def scripted_resource(file: Path | None, name: str, connector: str = "") -> Scripted:
-    """A resource of the configuration, as its clusterware's scripts see it. Raises :class:`Failure`."""
+def scripted_resource(file: Path | None, name: str, connector: str = "", started: bool = False) -> Scripted:
+    """A resource of the configuration, as its clusterware's scripts see it. Raises :class:`Failure`.
+
+    ``started``: one that may run already. It is not worse for a configuration that was broken since, and can be stopped
+    as what it was started as.
+    """
     from cluster_glue.connectors.clusterware import names
-    from cluster_glue.scripted import Scripted, Unknown
+    from cluster_glue.scripted import Scripted, Unknown, handed
 
     if connector and connector not in names():
         raise Failure(USAGE, f"there is no clusterware {connector!r}", f"there is: {', '.join(names())}")
     try:
-        return Scripted(configuration(file), name, connector)
+        try:
+            return Scripted(configuration(file), name, connector)
+        except (Failure, Unknown) as error:
+            known = handed(name) if started else None
+            if known is None:
+                raise
+            complain(f"{error}; {name} is taken as what it was started as (koboshi check-config tells more)")
+            return Scripted(known, name, connector)
     except Unknown as error:
         raise Failure(UNKNOWN, str(error)) from None
-
-
-def complain(line: str) -> None:
-    """A line for the clusterware's log."""
-    sys.stderr.write(f"koboshi: {line}\n")
 
 
 COMMANDS: Final = (scaffold, watch, alert, standalone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -25,4 +26,21 @@ def limit(default: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
 
 def tell(name: str, verdict: Verdict) -> None:
     """A verdict for the clusterware's log."""
-    click.echo(f"{name}: {verdict.condition}" + (f": {verdict.reason}" if verdict.reason else ""))
+    say(f"{name}: {verdict.condition}" + (f": {verdict.reason}" if verdict.reason else ""))
+
+
+def say(line: str) -> None:
+    """A line for the clusterware's log. That it cannot be written (a full disk) changes nothing of what is done."""
+    try:
+        click.echo(line)
+    except OSError:  # and what is left of the line must not be tried again at the end, which would fail for it
+        sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+
+
+def complain(line: str) -> None:
+    """The same on standard error."""
+    try:
+        sys.stderr.write(f"koboshi: {line}\n")
+        sys.stderr.flush()
+    except OSError:
+        sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115

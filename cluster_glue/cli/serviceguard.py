@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from cluster_glue.cli.failure import Failure
-from cluster_glue.cli.glue import CONFIG, complain, configuration, scripted_resource
-from cluster_glue.cli.scripts import HURRY, limit, tell
+from cluster_glue.cli.glue import CONFIG, configuration, scripted_resource
+from cluster_glue.cli.scripts import HURRY, complain, limit, say, tell
 
 if TYPE_CHECKING:
     from cluster_glue.scripted import Scripted
@@ -49,10 +49,10 @@ def serviceguard_stop(resource: str, file: Path | None, timeout: float) -> int:
     def stop(one: Scripted) -> Verdict:
         verdict = one.stop(within, hurried)
         if hurried:
-            click.echo(f"{resource}: {one.ware.reminder(one.subject)}")
+            say(f"{resource}: {one.ware.reminder(one.subject)}")
         return verdict
 
-    return _serviceguard(file, resource, stop)
+    return _serviceguard(file, resource, stop, started=True)
 
 
 @serviceguard.command("validate")
@@ -90,19 +90,19 @@ def serviceguard_status(file: Path | None) -> int:
     for name, resource in config.resources.items():
         package = found.get(resource.glue.package or name)
         if package is None:
-            click.echo(f"{name}: Serviceguard has no package {resource.glue.package or name}")
+            say(f"{name}: Serviceguard has no package {resource.glue.package or name}")
             continue
         barred = f"; barred on {', '.join(package.barred)}" if package.barred else ""
         where = f" on {package.owner}" if package.owner else ""
-        click.echo(f"{name}: package {package.name} is {package.status} {package.state}{where}{barred}")
+        say(f"{name}: package {package.name} is {package.status} {package.state}{where}{barred}")
     return 0
 
 
-def _serviceguard(file: Path | None, resource: str, act: Callable[[Scripted], Verdict]) -> int:
+def _serviceguard(file: Path | None, resource: str, act: Callable[[Scripted], Verdict], started: bool = False) -> int:
     from cluster_glue.connectors import serviceguard as sg
 
     try:
-        one = scripted_resource(file, resource, "serviceguard")
+        one = scripted_resource(file, resource, "serviceguard", started)
         verdict = act(one)
     except Failure as failure:
         complain(failure.format_message())

@@ -73,6 +73,8 @@ class Rebooter:
         """Count one reboot, if it may be; why not, otherwise."""
         this = Past(time.time(), _boot(), incident)
         try:
+            if self._runtime == OWN_PLACE and (kind := _volatile(self._path.parent)):
+                return f"{self._path} is on {kind} and would not outlive the reboot: nothing would end a loop of them"
             past = self.past()
             no = refusal(past, this, healthy, settings)
             if not no and (this.boot, this.incident) not in {(one.boot, one.incident) for one in past}:
@@ -123,7 +125,9 @@ class Rebooter:
             left = settings.reboot_limit - len(spent)
             steps.append((left > 0, f"{max(0, left)} of {settings.reboot_limit} reboots are left"))
             self._write(self.past())
-            steps.append((True, f"{self._path} can be written and synced"))
+            kind = _volatile(self._path.parent)
+            words = f"is on {kind}, and would not outlive a reboot" if kind else "can be written and synced"
+            steps.append((not kind or self._runtime != OWN_PLACE, f"{self._path} {words}"))
         except (OSError, ValueError, TypeError, KeyError) as error:
             steps.append((False, f"{self._path}: {error}"))
         if _systemd():
@@ -149,6 +153,19 @@ class Rebooter:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def _volatile(directory: Path) -> str:
+    """The kind of file system (proc(5), mountinfo) when what is in it is gone after a reboot; empty when it stays."""
+    found = (-1, "")
+    place = os.path.realpath(directory)
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+        before, _, after = line.partition(" - ")
+        where, (kind, _, options) = before.split()[4], after.split(" ", 2)
+        if place == where or place.startswith(where.rstrip("/") + "/"):
+            gone = kind in ("tmpfs", "ramfs") or (kind == "overlay" and "volatile" in options.split(","))
+            found = max(found, (len(where), kind if gone else ""), key=lambda one: one[0])
+    return found[1]
 
 
 def write_out() -> None:

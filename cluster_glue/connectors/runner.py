@@ -175,9 +175,7 @@ class Connectors:
     async def _withdraw(self, name: str, by_operator: bool) -> None:
         self._not_before[name] = time.monotonic() + AGAIN
         try:
-            note = json.loads(self._note_of(name).read_text(encoding="utf-8"))
-            ware, settings, glue = load(str(note["clusterware"])), self._config().settings, self._glue(name)
-            subject = Subject(name, str(note["node"]), glue, settings, str(note.get("called", "")))
+            ware, subject = await self._handed_as(name)
             for request in ware.withdrawn(subject, by_operator):
                 finished = await aside(partial(asked, request, ware))
                 if not finished.ok:
@@ -192,6 +190,16 @@ class Connectors:
         finally:
             self._taking.discard(name)
 
+    async def _handed_as(self, name: str) -> tuple[Clusterware, Subject]:
+        """To whom it was handed over, and as what: as it was noted, else as it would be now. Raises ``LookupError``."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            note = json.loads(self._note_of(name).read_text(encoding="utf-8"))
+            glue, settings = self._glue(name), self._config().settings
+            subject = Subject(name, str(note["node"]), glue, settings, str(note.get("called", "")))
+            return load(str(note["clusterware"])), subject
+        watch = self.engine.watches.get(name)
+        return await self._subject(name, watch.mandate if watch is not None else "", ASK)
+
     def _noted(self, name: str) -> int:
         """The incident whose hand-over was noted last; 0: none."""
         with suppress(OSError, ValueError, KeyError, TypeError):
@@ -199,10 +207,12 @@ class Connectors:
         return 0
 
     def _note(self, name: str, ware: Clusterware, subject: Subject, incident: int) -> None:
-        self._handed.mkdir(mode=0o700, exist_ok=True)
         note = {"clusterware": ware.name, "node": subject.node, "called": subject.called, "incident": incident}
+        fresh = self._handed / f"{name}.new"  # a full disk must not leave half a note
         with suppress(OSError):
-            self._note_of(name).write_text(json.dumps(note), encoding="utf-8")
+            self._handed.mkdir(mode=0o700, exist_ok=True)
+            fresh.write_text(json.dumps(note), encoding="utf-8")
+            fresh.replace(self._note_of(name))
 
     def _note_of(self, name: str) -> Path:
         return self._handed / f"{name}.json"

@@ -29,13 +29,16 @@ OUTPUT: Final = 65536
 #: Lines about threads that ended which are remembered.
 MOST_ENDS: Final = 20
 
+#: Seconds, at the least, for which a kill or a refused fork that its control groups counted can explain what comes.
+COUNTS_FOR: Final = 300.0
+
 #: Lines of a report of a JVM's crash that are kept.
 REPORT: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Good:
-    """The last good moment: where the log ended, all clocks, the counters of its control groups.
+    """The last good moment: where the log ended, all clocks; and the counters of its control groups some minutes ago.
 
     ``before``: where the log ended at the good moment before.
     """
@@ -70,6 +73,7 @@ class Case:
     log_fd: int = -1
     good: Good | None = None
     goods: int = 0
+    counted: tuple[tuple[float, Groups], ...] = ()  # the latest two counts of its control groups, each with its time
     seen: Seen | None = None
     stalled: dict[str, Item] = field(default_factory=dict)
     omens: dict[str, Fault] = field(default_factory=dict)  # told of this main process, by cause
@@ -104,11 +108,19 @@ class Case:
             self.family = family.family_of(self.main.pid)
         self.goods += 1
         self._hold_log()
-        groups = self.good.groups if self.good is not None and self.goods > 1 else groups_of(self.main.pid)
         before = self.good.place if self.good is not None and self.goods > 1 else None
-        self.good = Good(Clocks.now(), place, groups, before)
+        self.good = Good(Clocks.now(), place, self._counted(self.main.pid), before)
         self.seen, self.overloaded_since = None, None
         self.stalled = {}
+
+    def _counted(self, pid: int) -> Groups:
+        """The counters as they were some minutes ago, and no longer: what came before has nothing to do with today."""
+        now = time.monotonic()
+        if self.goods == 1:
+            self.counted = ((now, groups_of(pid)),) * 2
+        elif now - self.counted[1][0] > COUNTS_FOR:
+            self.counted = (self.counted[1], (now, groups_of(pid)))
+        return self.counted[0][1]
 
     def close(self) -> None:
         """Hold nothing open."""

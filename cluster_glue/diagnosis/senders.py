@@ -9,22 +9,34 @@ from typing import Final
 
 from cluster_glue.messages import sanitise
 
+#: What the kernel gives for the login of who was never logged in (proc(5), loginuid).
+NOBODY_LOGGED_IN: Final = 0xFFFFFFFF
+
 #: Parents that are looked up.
 PARENTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """A process as far as it could still be known. ``parents`` are the nearest first."""
+    """A process as far as it could still be known. ``parents`` are the nearest first.
+
+    ``uid`` is its user (None: it was gone), ``login`` who had logged in (None: nobody). They get their names when it is
+    written out, which must not be in the loop: a user database may be far away, and down.
+    """
 
     pid: int
     command: str
-    user: str = ""
+    uid: int | None = None
     parents: tuple[str, ...] = ()
+    login: int | None = None
 
     def __str__(self) -> str:
         words = f"pid {self.pid} ({self.command}"
-        words += f", user {self.user})" if self.user else ", which had ended before it could be looked at)"
+        if self.uid is None:
+            words += ", which had ended before it could be looked at)"
+        else:
+            words += f", user {_user(self.uid)}"
+            words += ")" if self.login in (None, self.uid) else f", logged in as {_user(int(self.login or 0))})"
         return words + (f", started by {', '.join(self.parents)}" if self.parents else "")
 
 
@@ -37,12 +49,17 @@ def look_up(tid: int, comm: str) -> Who:
     command = ""
     with suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
         command = file.read(4096).replace(b"\0", b" ").decode("utf-8", "replace").strip()
-    user = _user(int(status["Uid"].split()[1]))
+    login = None
     with suppress(OSError, ValueError), open(f"/proc/{pid}/loginuid", "rb") as file:
         login = int(file.read(16))
-        if login != 0xFFFFFFFF and _user(login) != user:
-            user += f", logged in as {_user(login)}"
-    return Who(pid, sanitise(command or status["Name"], 160), user, _parents(status))
+    uid = int(status["Uid"].split()[1])
+    return Who(
+        pid,
+        sanitise(command or status["Name"], 160),
+        uid,
+        _parents(status),
+        None if login == NOBODY_LOGGED_IN else login,
+    )
 
 
 def _parents(status: dict[str, str]) -> tuple[str, ...]:

@@ -164,7 +164,7 @@ class SignalTrace:
     def _take(self, line: str) -> None:
         if (found := _EXEC.search(line)) is not None:
             who = look_up(int(found["pid"]), "")
-            if who.user:
+            if who.uid is not None:
                 self._killers.append(who)
         elif (found := _SIGNAL.match(line)) is not None and int(found["pid"]) in self._pids:
             self._signals.append(

@@ -28,8 +28,10 @@ from cluster_glue.recovery.model import (
     Found,
     HandedOver,
     Order,
+    Paused,
     Permitted,
     Phase,
+    Resumed,
     Run,
     StartAsked,
     State,
@@ -44,6 +46,9 @@ from resource_agents.server import Server, load
 
 #: Seconds after which an action that could not be begun is tried again.
 AGAIN = 1.0
+
+#: Until when (seconds since boot) a pause lasts that ends with its flag file: not in this machine's life.
+FLAGGED = 1e10
 
 #: What a note of an action becomes, by its first word.
 NOTES = {"orphans": "orphans-ended", "worker": "worker-replaced"}
@@ -86,6 +91,21 @@ class Engine:
             return
         if isinstance(event, Ended):
             event = self._take_over(watch, event)
+        self._heed_flag(watch)
+        self._step(watch, event)
+
+    def _heed_flag(self, watch: Watch) -> None:
+        """On a machine alone nobody is asked whether we may act: the administrator's flag file is a pause there."""
+        flag = watch.config.glue.maintenance_flag
+        if not flag or watch.config.policy.lease:
+            return
+        there, until = os.path.exists(flag), watch.state.paused_until
+        if there and until is None:
+            self._step(watch, Paused(FLAGGED, f"{flag} exists", "maintenance_flag"))
+        elif not there and until == FLAGGED:
+            self._step(watch, Resumed("maintenance_flag"))
+
+    def _step(self, watch: Watch, event: Event) -> None:
         before = watch.state
         watch.state, orders = step(before, event, now(), watch.config.policy)
         self._save_and_obey(watch, before, orders)

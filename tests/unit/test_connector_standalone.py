@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cluster_glue.config_model import Settings
+from cluster_glue.connectors import reboot
 from cluster_glue.connectors.reboot import INITIAL_NAMESPACE, Past, Rebooter, refusal
 from cluster_glue.recovery.policy import Policy
 
@@ -97,3 +98,30 @@ def test_the_way_is_proved_without_going_it(tmp_path: Path) -> None:
     assert (False, "0 of 1 reboots are left") in rebooter.check(ONE)
     (only,) = json.loads((tmp_path / "reboots.json").read_text())
     assert only["at"] >= before
+
+
+@pytest.mark.parametrize(
+    ("lines", "kind"),
+    [
+        (["1 0 8:1 / / rw - ext4 /dev/sda1 rw"], ""),
+        (["1 0 8:1 / / rw - ext4 /dev/sda1 rw", "2 1 0:9 / {place} rw shared:1 - tmpfs tmpfs rw"], "tmpfs"),
+        (["1 0 0:9 / / rw - tmpfs rootfs rw", "2 1 8:1 / {place} rw - xfs /dev/sda1 rw"], ""),
+        (["1 0 8:1 / / rw - overlay overlay rw,lowerdir=/a,volatile"], "overlay"),
+        (["1 0 8:1 / / rw - overlay overlay rw,lowerdir=/a"], ""),
+    ],
+)
+def test_a_count_that_the_reboot_itself_would_take_away_permits_none(
+    lines: list[str], kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "mountinfo"
+    table.write_text("".join(f"{line.format(place=tmp_path)}\n" for line in lines))
+    read = Path.read_text
+    monkeypatch.setattr(
+        Path, "read_text", lambda path, **more: read(table if str(path).endswith("mountinfo") else path, **more)
+    )
+    monkeypatch.setattr(reboot, "OWN_PLACE", tmp_path / "run")
+    no = Rebooter(tmp_path, tmp_path / "run").begin("web-1", [], ONE)
+    assert (f"is on {kind} and would not outlive" in no) if kind else no == ""
+    checked = {words: good for good, words in Rebooter(tmp_path, tmp_path / "run").check(ONE)}
+    assert all(good is not bool(kind) for words, good in checked.items() if "reboots.json" in words)
+    assert Rebooter(tmp_path, tmp_path / "other").begin("web-2", [], replace(ONE, reboot_limit=9)) == ""

@@ -9,10 +9,11 @@ import subprocess
 import tarfile
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from cluster_glue.diagnosis import bundle
+from cluster_glue.diagnosis import bundle, senders
 from cluster_glue.diagnosis.capabilities import look
 from cluster_glue.diagnosis.evidence import DIED, Evidence, Item
 from cluster_glue.diagnosis.senders import Who, look_up
@@ -103,20 +104,30 @@ def test_each_facility_says_what_it_costs_to_be_without() -> None:
 
 def test_a_process_is_known_by_command_user_and_parents() -> None:
     who = look_up(os.getpid(), "")
-    assert who.pid == os.getpid() and who.user and who.parents
+    assert who.pid == os.getpid() and who.uid == os.geteuid() and who.parents
     assert str(look_up(4_194_305, "kill")) == "pid 4194305 (kill, which had ended before it could be looked at)"
 
 
+def test_names_of_users_are_asked_for_only_when_they_are_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the loop, where senders are looked up, a user database that is down would hold up every server."""
+    asked: list[int] = []
+    monkeypatch.setattr(senders.pwd, "getpwuid", lambda uid: asked.append(uid) or SimpleNamespace(pw_name=f"u{uid}"))
+    look_up(os.getpid(), "")
+    assert asked == []
+    assert str(Who(7, "kill", 0, (), 1000)) == "pid 7 (kill, user u0, logged in as u1000)"
+    assert str(Who(7, "kill", 0, (), 0)) == "pid 7 (kill, user u0)"
+
+
 def test_a_number_that_was_given_to_another_process_is_not_looked_up() -> None:
-    assert look_up(os.getpid(), "somebody-else").user == ""
+    assert look_up(os.getpid(), "somebody-else").uid is None
 
 
 def test_signals_are_told_by_who_sent_them() -> None:
-    bash = Who(7, "bash", "root", ("sshd (3)",))
+    bash = Who(7, "bash", 0, ("sshd (3)",))
     assert Signal(0.0, 9, 0, 5, bash).told("it") == "SIGKILL to it from pid 7 (bash, user root), started by sshd (3)"
-    assert Signal(0.0, 11, 1, 5, Who(5, "x", "u")).told("it").startswith("SIGSEGV to it from the kernel (code 1)")
-    assert Signal(0.0, 6, -6, 5, Who(5, "x", "u")).told("it") == "SIGABRT to it from itself"
-    assert Signal(0.0, 15, 0, 5, Who(os.getpid(), "x", "u")).told("it") == "SIGTERM to it from koboshi"
+    assert Signal(0.0, 11, 1, 5, Who(5, "x", 0)).told("it").startswith("SIGSEGV to it from the kernel (code 1)")
+    assert Signal(0.0, 6, -6, 5, Who(5, "x", 0)).told("it") == "SIGABRT to it from itself"
+    assert Signal(0.0, 15, 0, 5, Who(os.getpid(), "x", 0)).told("it") == "SIGTERM to it from koboshi"
 
 
 async def trace_of(*lines: str) -> SignalTrace:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from cluster_glue.diagnosis import case as cases
 from cluster_glue.diagnosis.case import Case
 from cluster_glue.diagnosis.evidence import Absent
+from cluster_glue.diagnosis.host import Groups
 from resource_agents.processes import Identity, look
 from resource_agents.tomcat import Tomcat
 from tests.house import ROOT
@@ -119,3 +122,22 @@ def test_without_a_dump_the_last_words_are_not_known(said: Said) -> None:
     said.says(ENDED)
     assert said.answers() == ["thread-limit"]
     assert said.case.last_words() == [ENDED.strip()]
+
+
+def test_what_the_control_groups_counted_long_ago_explains_nothing_today(
+    said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But what they counted some minutes ago does, although it answered since."""
+    clock, kills = [1000.0], [0]
+    monkeypatch.setattr(cases, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(cases, "groups_of", lambda _: Groups({"memory.events": kills[0]}))
+    said.case.adopt(said.main)
+    counted = []
+    for minute in range(16):
+        clock[0] += 60.0
+        kills[0] += minute == 2
+        said.case.mark(None)
+        assert said.case.good is not None
+        counted.append(said.case.good.groups.counts["memory.events"])
+    assert counted[:8] == [0] * 8, "the kill of minute 2 may explain what falls until minute 7 at the least"
+    assert counted[-1] == 1
