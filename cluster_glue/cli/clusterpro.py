@@ -14,7 +14,7 @@ from cluster_glue.cli import daemon
 from cluster_glue.cli.acting import _seconds, _settled
 from cluster_glue.cli.failure import Failure
 from cluster_glue.cli.glue import CONFIG, scripted_resource
-from cluster_glue.cli.scripts import HURRY, complain, limit, say, tell
+from cluster_glue.cli.scripts import HURRY, complain, echo, limit, tell
 
 if TYPE_CHECKING:
     from cluster_glue.scripted import Scripted
@@ -36,7 +36,7 @@ def clusterpro_start(resource: str, file: Path | None, timeout: float) -> int:
 
     plan = clp.to_start(os.environ)
     if plan.said:
-        say(plan.said)
+        echo(plan.said)
     if not plan.act:
         return plan.status
     return _clusterpro(file, resource, lambda one: _start(one, timeout * 0.9))
@@ -59,7 +59,7 @@ def clusterpro_stop(resource: str, file: Path | None, timeout: float) -> int:
     from cluster_glue.connectors import clusterpro as clp
 
     plan = clp.to_stop(os.environ)
-    say(plan.said)
+    echo(plan.said)
     if not plan.act:
         return plan.status
     within = min(timeout * 0.9, HURRY) if plan.urgent else timeout * 0.9
@@ -77,11 +77,11 @@ def clusterpro_monitor(resource: str, file: Path | None, timeout: float, interva
 
     try:
         if not given(resource):
-            say(f"{resource}: not active on this server")
+            echo(f"{resource}: not active on this server")
             return 0
         one = scripted_resource(file, resource, "clusterpro", started=True)
         if one.maintenance():
-            say(f"{resource}: in maintenance")
+            echo(f"{resource}: in maintenance")
             return 0
         verdict = one.monitor(timeout, interval)
     except Failure as failure:
@@ -99,7 +99,7 @@ def clusterpro_recover(resource: str, timeout: float) -> int:
     from cluster_glue.connectors import clusterpro as clp
 
     plan = clp.to_recover(os.environ)
-    say(plan.said)
+    echo(plan.said)
     if not plan.act:
         return plan.status
     try:
@@ -109,7 +109,7 @@ def clusterpro_recover(resource: str, timeout: float) -> int:
     except Failure as failure:
         complain(failure.format_message())
         return 1
-    say(f"{resource}: {after.get('phase')}: {after.get('reason')}")
+    echo(f"{resource}: {after.get('phase')}: {after.get('reason')}")
     return 0 if after.get("phase") == "up" else 1
 
 
@@ -136,7 +136,7 @@ def _monitor_control(way: str, resource: str) -> int:
 
     words = ("clpmonctrl", way, "-h", os.uname().nodename, "-m", f"genw-{resource}")
     finished = asked(Request(words, 30.0, again=False), load("clusterpro"))
-    say(finished.output.strip() or problem_of(finished))
+    echo(finished.output.strip() or problem_of(finished))
     return 0 if finished.ok else 1
 
 
@@ -148,7 +148,7 @@ def _clusterpro(file: Path | None, resource: str, act: Callable[[Scripted], Verd
         complain(failure.format_message())
         return 1
     tell(resource, verdict)
-    say("EXIT")
+    echo("EXIT")
     return one.ware.asked[verdict.condition]
 
 

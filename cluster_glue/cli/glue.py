@@ -10,7 +10,7 @@ import click
 from cluster_glue import places
 from cluster_glue.cli.acting import _seconds
 from cluster_glue.cli.failure import FAILED, UNKNOWN, USAGE, Failure
-from cluster_glue.cli.scripts import complain, say
+from cluster_glue.cli.scripts import complain, echo
 
 if TYPE_CHECKING:
     from cluster_glue.config_model import Config, ResourceConfig
@@ -120,7 +120,7 @@ def watch(resource: str, file: Path | None, clusterware: str, interval: float) -
 
     isolate()
     one = scripted_resource(file, resource, clusterware, started=True)
-    return Watcher(one, max(0.1, interval), say).watch()
+    return Watcher(one, max(0.1, interval), echo).watch()
 
 
 @click.command()

@@ -26,10 +26,10 @@ def limit(default: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
 
 def tell(name: str, verdict: Verdict) -> None:
     """A verdict for the clusterware's log."""
-    say(f"{name}: {verdict.condition}" + (f": {verdict.reason}" if verdict.reason else ""))
+    echo(f"{name}: {verdict.condition}" + (f": {verdict.reason}" if verdict.reason else ""))
 
 
-def say(line: str) -> None:
+def echo(line: str) -> None:
     """A line for the clusterware's log. That it cannot be written (a full disk) changes nothing of what is done."""
     try:
         click.echo(line)

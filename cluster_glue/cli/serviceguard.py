@@ -11,7 +11,7 @@ import click
 
 from cluster_glue.cli.failure import Failure
 from cluster_glue.cli.glue import CONFIG, configuration, scripted_resource
-from cluster_glue.cli.scripts import HURRY, complain, limit, say, tell
+from cluster_glue.cli.scripts import HURRY, complain, echo, limit, tell
 
 if TYPE_CHECKING:
     from cluster_glue.scripted import Scripted
@@ -49,7 +49,7 @@ def serviceguard_stop(resource: str, file: Path | None, timeout: float) -> int:
     def stop(one: Scripted) -> Verdict:
         verdict = one.stop(within, hurried)
         if hurried:
-            say(f"{resource}: {one.ware.reminder(one.subject)}")
+            echo(f"{resource}: {one.ware.reminder(one.subject)}")
         return verdict
 
     return _serviceguard(file, resource, stop, started=True)
@@ -90,11 +90,11 @@ def serviceguard_status(file: Path | None) -> int:
     for name, resource in config.resources.items():
         package = found.get(resource.glue.package or name)
         if package is None:
-            say(f"{name}: Serviceguard has no package {resource.glue.package or name}")
+            echo(f"{name}: Serviceguard has no package {resource.glue.package or name}")
             continue
         barred = f"; barred on {', '.join(package.barred)}" if package.barred else ""
         where = f" on {package.owner}" if package.owner else ""
-        say(f"{name}: package {package.name} is {package.status} {package.state}{where}{barred}")
+        echo(f"{name}: package {package.name} is {package.status} {package.state}{where}{barred}")
     return 0
 
 

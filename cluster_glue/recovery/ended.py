@@ -125,16 +125,12 @@ def _blame_configuration(state: State, fault: Fault) -> State:
 
 
 def _tested(state: State, fault: Fault | None, now: float, policy: Policy) -> Step:
-    """The test of what could not start: try again only when passing it is news.
-
-    And once, of the budget, what fell at its very first start: at a boot, users or names may have come later than it.
-    """
+    """The test of what could not start: try again only when passing it is news."""
     if not state.dead:
         return up(state, now, policy, "it was found running")
     if state.fault is not None and state.fault.kind in (Kind.HOST, Kind.DEPENDENCY):
         return _looked_at_its_way(state, state.fault, fault, now, policy)
-    untried = not state.tries and len(state.restarts) < policy.restart_limit
-    if fault is None and (state.tested or untried):
+    if fault is None and state.tested:
         return repair(state, now, policy)
     if fault is None or fault.kind is not Kind.CONFIGURATION:  # the test does not see it, or could not look
         return misconfigured(state, state.fault or unknown(state.reason), now, policy)

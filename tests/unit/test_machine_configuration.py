@@ -65,45 +65,6 @@ def test_what_the_test_does_not_see_is_not_started_in_a_loop() -> None:
     assert set(runs(bench.take())) == {Action.CHECK}
 
 
-def boots_too_early(policy: Policy | None = None) -> Bench:
-    """Its first start fell over something that a test of the configuration does not see by now."""
-    bench = Bench(policy)
-    bench.send(StartAsked())
-    bench.done(BROKEN)
-    assert bench.phase() is Phase.MISCONFIGURED
-    bench.wait(60.0)
-    bench.take()
-    return bench
-
-
-def test_what_fell_at_its_first_start_is_tried_once_more_of_the_budget() -> None:
-    """At a boot the directory of users may have been later than the server."""
-    bench = boots_too_early()
-    assert runs(bench.done()) == [Action.STOP]
-    assert runs(bench.done()) == [Action.START]
-    assert len(bench.state.restarts) == 1
-    bench.done()
-    assert bench.phase() is Phase.UP
-
-
-def test_what_falls_over_it_again_waits_for_a_change() -> None:
-    bench = boots_too_early()
-    for fault in (None, None, BROKEN):
-        bench.done(fault)
-    bench.take()
-    for _ in range(10):
-        bench.wait(60.0)
-        bench.done()
-        assert bench.phase() is Phase.MISCONFIGURED
-    assert set(runs(bench.take())) == {Action.CHECK}
-
-
-def test_without_a_budget_it_waits_for_a_change_at_once() -> None:
-    bench = boots_too_early(Policy(restart_limit=0))
-    assert runs(bench.done()) == []
-    assert bench.phase() is Phase.MISCONFIGURED
-
-
 def test_a_change_during_a_start_or_a_test_is_not_missed() -> None:
     bench = fallen()
     bench.done()

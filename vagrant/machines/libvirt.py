@@ -84,7 +84,7 @@ class Domains(Boxed):
     needed: ClassVar[dict[str, str]] = {
         **Boxed.needed,
         "virsh": "libvirt-clients",
-        "libvirtd": "libvirt-daemon",
+        "libvirtd": "libvirt-daemon-system",
         "/var/lib/libvirt": "libvirt-daemon-system",
         "qemu-system-x86_64": "qemu-system-x86",
         "qemu-img": "qemu-utils",
