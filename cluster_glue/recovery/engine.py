@@ -100,7 +100,7 @@ class Engine:
         if not flag or watch.config.policy.lease:
             return
         there, until = os.path.exists(flag), watch.state.paused_until
-        if there and until is None:
+        if there and (until is None or until <= now() + 1.0):  # an operator's pause that is ending does not end this
             self._step(watch, Paused(FLAGGED, f"{flag} exists", "maintenance_flag"))
         elif not there and until == FLAGGED:
             self._step(watch, Resumed("maintenance_flag"))

@@ -76,6 +76,28 @@ def test_name_servers_that_do_not_answer_delay_nothing_else(monkeypatch: pytest.
         asyncio.run(main(good.replace("127.0.0.1", "web.invalid")))
 
 
+def test_a_name_is_looked_up_again_after_no_thread_was_to_be_had_or_the_lookup_broke(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_: Target) -> list[Endpoint]:
+        raise OverflowError("port must be 0-65535")
+
+    async def main(url: str) -> None:
+        with monkeypatch.context() as without:
+            without.setattr(threading.Thread, "start", lambda _: (_ for _ in ()).throw(RuntimeError("no thread")))
+            with pytest.raises(RuntimeError):
+                await ask(Request(url), connect_timeout=LONG, timeout=LONG)
+        with monkeypatch.context() as odd:
+            odd.setattr(names, "resolve", broken)
+            answer = await ask(Request(url), connect_timeout=LONG, timeout=LONG)
+            assert answer.verdict is Verdict.OURS
+        monkeypatch.setattr(names, "resolve", lambda target: [(socket.AF_INET, ("127.0.0.1", target.port))])
+        assert (await ask(Request(url), connect_timeout=LONG, timeout=LONG)).verdict is Verdict.GOOD
+
+    with scripted(GOOD) as good:
+        asyncio.run(main(good.replace("127.0.0.1", "web.invalid")))
+
+
 def test_each_deadline_is_kept_among_many() -> None:
     async def main(url: str) -> list[Answer]:
         asked = [ask(Request(url), connect_timeout=0.4, timeout=0.4 + number / 1000) for number in range(100)]

@@ -23,8 +23,9 @@ async def find(target: Target) -> list[Endpoint]:
     loop, key = asyncio.get_running_loop(), (target.host, target.port)
     future = _asked.get(key)
     if future is None or future.get_loop() is not loop:
-        future = _asked[key] = loop.create_future()
+        future = loop.create_future()
         threading.Thread(target=_look_up, args=(target, future), name="resolver", daemon=True).start()
+        _asked[key] = future  # only what is under way: nobody may wait for a thread that was not to be had
     found = await asyncio.shield(future)
     if isinstance(found, OSError):
         raise found
@@ -37,6 +38,8 @@ def _look_up(target: Target, future: asyncio.Future[_Found]) -> None:
         found = resolve(target)
     except OSError as error:
         found = error
+    except Exception as error:  # whatever it is, somebody waits for an answer
+        found = OSError(f"{type(error).__name__}: {error}")
 
     def finish() -> None:
         if _asked.get((target.host, target.port)) is future:
