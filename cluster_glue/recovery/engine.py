@@ -17,6 +17,7 @@ from pathlib import Path
 
 from cluster_glue.config import ResourceConfig
 from cluster_glue.recovery.executor import Ended, Executor
+from cluster_glue.recovery.flag import heed
 from cluster_glue.recovery.machine import next_deadline, resume, step
 from cluster_glue.recovery.model import (
     IN_FLIGHT,
@@ -28,10 +29,8 @@ from cluster_glue.recovery.model import (
     Found,
     HandedOver,
     Order,
-    Paused,
     Permitted,
     Phase,
-    Resumed,
     Run,
     StartAsked,
     State,
@@ -46,9 +45,6 @@ from resource_agents.server import Server, load
 
 #: Seconds after which an action that could not be begun is tried again.
 AGAIN = 1.0
-
-#: Until when (seconds since boot) a pause lasts that ends with its flag file: not in this machine's life.
-FLAGGED = 1e10
 
 #: What a note of an action becomes, by its first word.
 NOTES = {"orphans": "orphans-ended", "worker": "worker-replaced"}
@@ -91,19 +87,10 @@ class Engine:
             return
         if isinstance(event, Ended):
             event = self._take_over(watch, event)
-        self._heed_flag(watch)
+        flagged = None if watch.config.policy.lease else heed(watch.config.glue.maintenance_flag, watch.state, now())
+        if flagged is not None:
+            self._step(watch, flagged)
         self._step(watch, event)
-
-    def _heed_flag(self, watch: Watch) -> None:
-        """On a machine alone nobody is asked whether we may act: the administrator's flag file is a pause there."""
-        flag = watch.config.glue.maintenance_flag
-        if not flag or watch.config.policy.lease:
-            return
-        there, until = os.path.exists(flag), watch.state.paused_until
-        if there and (until is None or until <= now() + 1.0):  # an operator's pause that is ending does not end this
-            self._step(watch, Paused(FLAGGED, f"{flag} exists", "maintenance_flag"))
-        elif not there and until == FLAGGED:
-            self._step(watch, Resumed("maintenance_flag"))
 
     def _step(self, watch: Watch, event: Event) -> None:
         before = watch.state

@@ -10,7 +10,8 @@ from pathlib import Path
 from cluster_glue.config_model import ResourceConfig
 from cluster_glue.glue_model import Glue
 from cluster_glue.recovery.engine import Engine, now
-from cluster_glue.recovery.model import Died, Paused, Phase, StopAsked, Tell, Ticked
+from cluster_glue.recovery.flag import FLAGGED, heed
+from cluster_glue.recovery.model import Died, Paused, Phase, Resumed, State, StopAsked, Tell, Ticked
 from cluster_glue.recovery.policy import Policy
 from cluster_glue.recovery.watch import Watch
 from ocf.faults import unknown
@@ -60,3 +61,13 @@ def test_nothing_is_repaired_while_the_flag_is_there_and_everything_once_it_is_g
         *("paused", "paused", "resumed", "paused", "resumed", "restarting"),
     ]
     assert next(tell.detail for tell in told if tell.message == "paused") == f"by maintenance_flag: {flag} exists"
+
+
+def test_a_flag_that_is_configured_no_longer_ends_with_its_pause(tmp_path: Path) -> None:
+    flag = tmp_path / "maintenance"
+    flag.touch()
+    paused = heed(str(flag), State(), 100.0)
+    assert paused == Paused(FLAGGED, f"{flag} exists", "maintenance_flag")
+    assert heed(str(flag), State(paused_until=FLAGGED), 200.0) is None
+    assert heed("", State(paused_until=FLAGGED), 200.0) == Resumed("maintenance_flag")
+    assert heed("", State(paused_until=300.0), 200.0) is None, "the operator's own"
